@@ -1,0 +1,188 @@
+// The ledger: countersign's only private state, the transaction log of PEP 458 "Producing Consistent Snapshots".
+// It holds accepted events, the head, every publication and the publisher lease. `Ledger` is the write side that
+// intake and publisher use, `History` what status pages and readers ask. test/contracts/ledger.contract.ts is the
+// suite that every adapter passes.
+//
+// All methods may be called concurrently, from several processes. What they wrote is durable when they resolve.
+// They never retry: a failure is `ledger-unavailable`, and the caller does not know whether the write took place,
+// so every write is idempotent.
+import type { TargetFile } from '../tuf/metadata.ts';
+
+/** One statement about one target path. */
+export type Change =
+  | { readonly op: 'add' | 'put'; readonly path: string; readonly target: TargetFile }
+  | { readonly op: 'remove'; readonly path: string };
+
+/** All changes of one event appear in the same snapshot, or none does. */
+export interface UploadEvent {
+  readonly id: string;
+  readonly changes: readonly Change[];
+}
+
+export interface AcceptedEvent extends UploadEvent {
+  /** Order of acceptance: 1, 2, 3 … without promise of being gapless. */
+  readonly position: number;
+  /** Milliseconds since the epoch. */
+  readonly acceptedAt: number;
+}
+
+export type EventState =
+  | { readonly state: 'accepted' }
+  | { readonly state: 'published'; readonly snapshot: number }
+  | { readonly state: 'rejected'; readonly code: string; readonly reason: string };
+
+export interface Receipt {
+  readonly id: string;
+  readonly position: number;
+  readonly state: EventState;
+}
+
+export interface Rejection {
+  readonly position: number;
+  readonly code: string;
+  readonly reason: string;
+}
+
+export interface BinVersion {
+  readonly bin: number;
+  readonly version: number;
+}
+
+/** What a publication is going to write, decided before anything is written; recovery reads it back and goes on. */
+export interface Intent {
+  /** Version of the snapshot: head + 1. */
+  readonly snapshot: number;
+  readonly timestamp: number;
+  /** Time T of the plan, milliseconds since the epoch: all signed times derive from it. */
+  readonly at: number;
+  /** `expires` of what is signed: recorded, so that a changed setting cannot change the bytes of a recovered version. */
+  readonly expires: { readonly timestamp: string; readonly snapshot: string; readonly bin: string };
+  /** Versions of the offline roles that this snapshot names. */
+  readonly roles: { readonly root: number; readonly targets: number; readonly bins: number };
+  /** Positions of the events that this publication settles, ascending; `rejected` are among them. */
+  readonly events: readonly number[];
+  readonly rejected: readonly Rejection[];
+  /** Every bin written, ascending, with its new version: touched by an event, or renewed. */
+  readonly bins: readonly BinVersion[];
+  /** Set when this publication changes the offline roles: SHA-256 of the ceremony bundle they come from. */
+  readonly bundle?: string;
+  /** Set with `bundle`: the newest root file, as text. It becomes the service's trust anchor. */
+  readonly trustedRoot?: string;
+}
+
+export interface Head {
+  readonly snapshot: number;
+  readonly timestamp: number;
+  readonly at: number;
+  readonly roles: Intent['roles'];
+  /** The root file that this service trusts; the store is not asked. */
+  readonly trustedRoot: string;
+  /** The publication at the head, when it was committed but not finished: it must be completed first. */
+  readonly unfinished?: Intent;
+}
+
+/** What a publication did to one target path. */
+export interface TargetChange {
+  readonly op: 'added' | 'replaced' | 'removed';
+  readonly path: string;
+  /** Present unless removed. */
+  readonly target?: TargetFile;
+  /** What the path named before; absent when added. */
+  readonly previous?: TargetFile;
+}
+
+export interface Lease {
+  readonly holder: string;
+  /** Fencing token: grows each time the lease changes hands. */
+  readonly epoch: number;
+  /** Milliseconds since the epoch. */
+  readonly until: number;
+}
+
+export interface LeaseRequest {
+  /** Names this process for people and for itself: `host:pid:start`. */
+  readonly holder: string;
+  /** 0 releases a lease that `holder` has. */
+  readonly ttlMs: number;
+  readonly now: number;
+  /** A holder that the caller knows to be dead: its lease ends at once. */
+  readonly takeOverFrom?: string;
+}
+
+export interface Ledger {
+  /**
+   * Accepts events, all or none, in this order. An id that is known with the same changes answers its first receipt.
+   * @throws CountersignError `event-conflict` when an id is known with other changes (nothing is accepted).
+   */
+  append(events: readonly UploadEvent[], now: number): Promise<Receipt[]>;
+
+  /** The events after `position` that no finished publication has settled, ascending, at most `limit`. */
+  read(position: number, limit: number): Promise<AcceptedEvent[]>;
+
+  /**
+   * Takes, keeps or releases the right to publish. A lease that ends more than two `ttlMs` from `now` counts as
+   * ended: no clock that agrees with ours wrote it.
+   * @throws CountersignError `lease-lost` when another holder has it; details name `holder` and `until`.
+   */
+  lease(request: LeaseRequest): Promise<Lease>;
+
+  /**
+   * The commit point: moves the head to `intent.snapshot`, for the current lease only. The first intent (snapshot 1,
+   * with `bundle` and `trustedRoot`) founds the repository.
+   * @throws CountersignError `head-moved` unless the head is finished and `intent.snapshot - 1` (details name the
+   *   head), `lease-lost` when `epoch` is no longer the current lease's.
+   */
+  advance(epoch: number, intent: Intent): Promise<void>;
+
+  /** Settles the publication: its events are published or rejected, its changes readable. Idempotent, not fenced. */
+  finish(intent: Intent, changes: readonly TargetChange[], now: number): Promise<void>;
+}
+
+export interface BinState {
+  readonly bin: number;
+  readonly version: number;
+  /** Time T of the publication that signed it, milliseconds since the epoch. */
+  readonly signedAt: number;
+  /** Milliseconds since the epoch. */
+  readonly expires: number;
+}
+
+export interface SnapshotChanges {
+  readonly snapshot: number;
+  /** Time T of the publication, milliseconds since the epoch. */
+  readonly at: number;
+  readonly bins: readonly BinVersion[];
+  readonly changes: readonly TargetChange[];
+}
+
+export interface History {
+  /** The latest publication, or undefined before bootstrap. */
+  head(): Promise<Head | undefined>;
+
+  /** State of the events with these ids; unknown ids are absent. */
+  events(ids: readonly string[]): Promise<Map<string, Receipt>>;
+
+  /** What finished publications after snapshot `after` changed, ascending, at most `limit` publications. */
+  changes(after: number, limit: number): Promise<SnapshotChanges[]>;
+
+  /** What `path` named in finished snapshots after `since` but names no longer, newest first. */
+  formerTargets(path: string, since: number): Promise<TargetFile[]>;
+
+  /** Counts, for status pages and backpressure. */
+  backlog(): Promise<{ readonly events: number; readonly oldestAcceptedAt?: number }>;
+
+  /** Every bin's current version and lifetime, in order of `bin`. */
+  bins(): Promise<BinState[]>;
+
+  /** The newest snapshot that was finished at or before time `ms`, if any. */
+  snapshotAt(ms: number): Promise<number | undefined>;
+
+  /** The current lease, ended or not. */
+  currentLease(): Promise<Lease | undefined>;
+
+  /** Forgets settled events and changes of publications finished before `ms`; returns how many events went. */
+  prune(ms: number): Promise<number>;
+
+  /** Releases files and connections. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,278 @@
+// Every failure that countersign can report, in one closed catalogue. docs/errors.md is generated from it, the
+// metric label and the log field are its codes, and tests assert codes. Messages are lower case, without a final
+// period, and name the thing and both values: `snapshot version 7 is not greater than 7`.
+
+/** What a caller can do about an error; the command line turns it into its exit status. */
+export type ErrorKind = 'refused' | 'usage' | 'unavailable' | 'internal';
+
+interface ErrorEntry {
+  readonly kind: ErrorKind;
+  /** What the code means, one sentence. */
+  readonly meaning: string;
+  /** What the reader should do next, one sentence. */
+  readonly remedy: string;
+}
+
+export const ERRORS = {
+  // --- what a caller sent -------------------------------------------------------------------------------------
+  'request-invalid': {
+    kind: 'usage',
+    meaning: 'A request is malformed: not JSON, an unknown key, a wrong type, a value out of range.',
+    remedy: 'Correct the request; the message names the field and what was expected there.',
+  },
+  'path-forbidden': {
+    kind: 'refused',
+    meaning: 'A target path has a form that at least one TUF client cannot read.',
+    remedy:
+      'Rename the file: ASCII letters, digits and . _ ~ ! @ + - / only, no empty, "." or ".." segments.',
+  },
+  'event-conflict': {
+    kind: 'refused',
+    meaning: 'An event id was used before for an event with other content.',
+    remedy: 'Send the changed event under a new id.',
+  },
+  'event-unknown': {
+    kind: 'refused',
+    meaning: 'No event with this id was ever accepted, or it is older than the retention of events.',
+    remedy: 'Check the id; send the event again under the same id if in doubt.',
+  },
+  'target-exists': {
+    kind: 'refused',
+    meaning: '"add" names a path that is already published with other content.',
+    remedy: 'Use "put" to replace a target file deliberately.',
+  },
+  'target-absent': {
+    kind: 'refused',
+    meaning: 'The path is not in the current snapshot.',
+    remedy: 'Check the path; a "remove" of an absent path changes nothing.',
+  },
+  'backlog-full': {
+    kind: 'unavailable',
+    meaning: 'The backlog of accepted events has reached limits.backlog-events.',
+    remedy: 'Send the request again after the time in Retry-After.',
+  },
+  unauthorized: {
+    kind: 'refused',
+    meaning: 'The request carries no valid bearer token.',
+    remedy: 'Send "Authorization: Bearer TOKEN" with a token from the configured tokens file.',
+  },
+  forbidden: {
+    kind: 'refused',
+    meaning: 'The token is valid but lacks the scope that this route needs.',
+    remedy: 'Use a token with the scope that the message names.',
+  },
+  'not-found': {
+    kind: 'refused',
+    meaning: 'There is nothing under this name.',
+    remedy: 'Check the address.',
+  },
+  'method-not-allowed': {
+    kind: 'refused',
+    meaning: 'The route exists but does not answer this method.',
+    remedy: 'Use a method that the Allow header names.',
+  },
+  'request-too-large': {
+    kind: 'refused',
+    meaning: 'The body is larger than limits.request-bytes.',
+    remedy: 'Send the events in several requests.',
+  },
+  'unsupported-media-type': {
+    kind: 'refused',
+    meaning: 'The body is neither application/json nor application/x-ndjson.',
+    remedy: 'Set the Content-Type header to one of the two.',
+  },
+  'changes-expired': {
+    kind: 'refused',
+    meaning: 'The changes after this snapshot version are no longer kept.',
+    remedy: 'Read the current snapshot instead, then follow the changes from its version.',
+  },
+  // --- configuration and start ---------------------------------------------------------------------------------
+  usage: {
+    kind: 'usage',
+    meaning: 'A command was called with wrong arguments.',
+    remedy: 'See --help of the command.',
+  },
+  'config-invalid': {
+    kind: 'usage',
+    meaning: 'The configuration has an unknown key or a value that does not fit.',
+    remedy: 'Correct the key that the message names; docs/configuration.md lists all of them.',
+  },
+  'secret-unreadable': {
+    kind: 'usage',
+    meaning: 'A file with a secret is missing, open to other users, or cannot be decrypted.',
+    remedy: 'Check the path, the permissions (0600) and the passphrase.',
+  },
+  'file-exists': {
+    kind: 'refused',
+    meaning: 'An output file exists already; countersign never overwrites one.',
+    remedy: 'Choose another name or move the file away.',
+  },
+  'not-bootstrapped': {
+    kind: 'refused',
+    meaning: 'The ledger has no repository yet, or its bootstrap was interrupted.',
+    remedy: 'Run "countersign bootstrap BUNDLE" (again, with the same bundle).',
+  },
+  'not-empty': {
+    kind: 'refused',
+    meaning: 'Bootstrap found a ledger or a store that already holds something.',
+    remedy: 'Use an empty ledger and an empty store; existing repositories take "countersign import".',
+  },
+  'key-mismatch': {
+    kind: 'refused',
+    meaning:
+      'The configured signer holds a key that the trusted metadata does not name for the online roles.',
+    remedy: 'Configure the signer whose key id the message names, or hold a ceremony for the new key.',
+  },
+  'bundle-invalid': {
+    kind: 'refused',
+    meaning: 'A ceremony bundle is malformed or does not verify as a client would verify it.',
+    remedy: 'Ask the key holders for a correct bundle; the message names the role and the rule.',
+  },
+  // --- metadata -----------------------------------------------------------------------------------------------
+  'metadata-invalid': {
+    kind: 'refused',
+    meaning: 'A metadata file breaks a rule of the TUF specification or of docs/storage-layout.md.',
+    remedy: 'Run "countersign fsck" to see every violated rule.',
+  },
+  'metadata-too-large': {
+    kind: 'refused',
+    meaning: 'A metadata file is larger than the limit for its role.',
+    remedy: 'Raise the bin count or refuse the repository: clients stop at the same limit.',
+  },
+  'metadata-missing': {
+    kind: 'refused',
+    meaning: 'A metadata file that a verified file names is not in the store.',
+    remedy: 'Restore the object from a backup or a mirror; its name is in the message.',
+  },
+  'metadata-expired': {
+    kind: 'refused',
+    meaning: 'A role has expired.',
+    remedy: 'Check the clock; then renew the role (online roles renew themselves while the service runs).',
+  },
+  'signature-invalid': {
+    kind: 'refused',
+    meaning: 'Fewer valid signatures than the threshold of the role.',
+    remedy: 'Treat the file as altered: restore it, and find out who can write to the store.',
+  },
+  'version-rollback': {
+    kind: 'refused',
+    meaning: 'A role has a lower version than one already trusted.',
+    remedy: 'Treat the repository or mirror as rolled back; refresh from another source.',
+  },
+  'length-or-hash-mismatch': {
+    kind: 'refused',
+    meaning: 'A file does not have the length or the hash that signed metadata gives.',
+    remedy: 'Treat the file as altered; fetch it again from the index itself.',
+  },
+  // --- publication --------------------------------------------------------------------------------------------
+  'bin-altered': {
+    kind: 'refused',
+    meaning: 'A bin in the store is not what was published; it is never re-signed, its events wait.',
+    remedy:
+      'Restore the object that the message names, byte for byte; publication of the bin then goes on by itself.',
+  },
+  'head-moved': {
+    kind: 'unavailable',
+    meaning: 'Another publisher committed this version first.',
+    remedy: 'Nothing: this process steps back and stands by.',
+  },
+  'lease-lost': {
+    kind: 'unavailable',
+    meaning: 'Another process holds the publisher lease.',
+    remedy: 'Nothing: this process stands by and takes over when the lease ends.',
+  },
+  'immutable-conflict': {
+    kind: 'internal',
+    meaning: 'A write-once name exists in the store with other content than the one committed.',
+    remedy: 'Find out who wrote the object; publication stays stopped until it is removed or restored.',
+  },
+  'timestamp-conflict': {
+    kind: 'internal',
+    meaning: 'timestamp.json in the store is not the one that the ledger says was published.',
+    remedy: 'Find out who wrote it; run "countersign fsck", restore the file, start the service again.',
+  },
+  'clock-backwards': {
+    kind: 'unavailable',
+    meaning: 'The clock is behind the time of the last publication.',
+    remedy:
+      'Correct the clock; publication goes on by itself. If the earlier time was wrong, wait or restore.',
+  },
+  'signer-invalid': {
+    kind: 'internal',
+    meaning: 'The signer answered with a signature that does not verify under its own public key.',
+    remedy: 'Check the signer; nothing was written with that signature.',
+  },
+  // --- the other side -----------------------------------------------------------------------------------------
+  'ledger-unavailable': {
+    kind: 'unavailable',
+    meaning: 'The ledger cannot be reached or written.',
+    remedy: 'Check disk space, permissions and the database; the request was not accepted, send it again.',
+  },
+  'ledger-invalid': {
+    kind: 'internal',
+    meaning: 'The ledger holds something that this version of countersign cannot read.',
+    remedy: 'Check that the ledger belongs to this installation and was not written by a newer version.',
+  },
+  'store-unavailable': {
+    kind: 'unavailable',
+    meaning: 'The object store cannot be reached, read or written.',
+    remedy: 'Check disk space, permissions and the network; publication goes on by itself afterwards.',
+  },
+  'store-conflict': {
+    kind: 'unavailable',
+    meaning: 'A compare-and-swap found another version of the object than the expected one.',
+    remedy: 'Nothing: the caller reads the object again and decides.',
+  },
+  'signer-unavailable': {
+    kind: 'unavailable',
+    meaning: 'The signer cannot be reached or refuses to sign.',
+    remedy: 'Check the key service; publication goes on by itself afterwards.',
+  },
+  'service-unavailable': {
+    kind: 'unavailable',
+    meaning: 'The countersign service does not answer, or is shutting down.',
+    remedy: 'Check that "countersign serve" runs at the address in the message, then try again.',
+  },
+  internal: {
+    kind: 'internal',
+    meaning: 'A fault inside countersign.',
+    remedy: 'Report it with the log line that has the same request id.',
+  },
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** Plain facts that go with an error into the log and the problem document; never a secret. */
+export type ErrorDetails = Readonly<Record<string, string | number | boolean>>;
+
+/** The one error class. `code` says what happened, `message` says to which thing and with which values. */
+export class CountersignError extends Error {
+  override readonly name: string = 'CountersignError';
+  readonly code: ErrorCode;
+  readonly details: ErrorDetails;
+
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown; details?: ErrorDetails } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.details = options.details ?? {};
+  }
+
+  get kind(): ErrorKind {
+    return ERRORS[this.code].kind;
+  }
+}
+
+/** State is not what the ledger says it must be: publication stops until a person has looked. */
+export class FatalError extends CountersignError {
+  override readonly name = 'FatalError';
+}
+
+/** True when `error` is a CountersignError with one of `codes`. */
+export function hasCode(error: unknown, ...codes: ErrorCode[]): error is CountersignError {
+  return error instanceof CountersignError && codes.includes(error.code);
+}
+
+/** The message of anything that was thrown, for a log line or a `cause`. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,17 @@
+// Whoever can sign for the online roles. An adapter never retries, never logs what it is given, and is not trusted to
+// be right: the caller verifies each signature before it uses it. test/contracts/signer.contract.ts is the suite.
+import type { PublicKey } from '../tuf/metadata.ts';
+
+export interface Signer {
+  readonly keyid: string;
+  readonly publicKey: PublicKey;
+
+  /**
+   * Signatures over each message, in their order: Ed25519 64 bytes, ECDSA the DER form. May sign in parallel.
+   * @throws CountersignError `signer-unavailable` when any of them cannot be made.
+   */
+  sign(messages: readonly Uint8Array[]): Promise<Uint8Array[]>;
+
+  /** Forgets the key and closes connections; `sign` fails afterwards. */
+  close(): Promise<void>;
+}

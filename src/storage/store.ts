@@ -1,0 +1,46 @@
+// The object store: public, on somebody else's disk, and not trusted (docs/trust.md). Bytes and names only: it does
+// not know what TUF is. test/contracts/store.contract.ts is the suite that every adapter passes.
+//
+// All methods may be called concurrently, from several processes. Adapters own their retries. Every failure that is
+// not listed at a method is `store-unavailable`, and the caller does not know whether a write took place.
+
+/** Opaque: which content of a replaceable object was read. Only the store that made it understands it. */
+export type VersionToken = string & { readonly __brand: 'VersionToken' };
+
+export interface StoredObject {
+  readonly bytes: Uint8Array;
+  readonly token: VersionToken;
+}
+
+export interface ObjectInfo {
+  readonly name: string;
+  /** Bytes. */
+  readonly size: number;
+}
+
+export interface ObjectStore {
+  /**
+   * The object, whole, or undefined when there is none.
+   * @throws CountersignError `metadata-too-large` when it has more than `maxBytes`; no more than that is read.
+   */
+  get(name: string, maxBytes: number): Promise<StoredObject | undefined>;
+
+  /**
+   * Creates a write-once object: durable, and whole at every moment, when it resolves. An object that exists is left
+   * as it is, whatever its content: the caller reads it and decides.
+   */
+  putImmutable(name: string, bytes: Uint8Array): Promise<'created' | 'exists'>;
+
+  /**
+   * Replaces the one object that is ever replaced (timestamp.json), if its content is still the one of `token`
+   * (undefined: if it does not exist). Readers see the old content or the new one. Durable when it resolves.
+   * @throws CountersignError `store-conflict` when it has other content; nothing was written.
+   */
+  replace(name: string, bytes: Uint8Array, token: VersionToken | undefined): Promise<VersionToken>;
+
+  /** All objects whose name starts with `prefix`, in no particular order, with memory bounded. */
+  list(prefix: string): AsyncIterable<ObjectInfo>;
+
+  /** Removes an object; removing an absent one is no error. */
+  remove(name: string): Promise<void>;
+}

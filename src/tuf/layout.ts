@@ -1,0 +1,44 @@
+// Every name in the store, and back (docs/storage-layout.md). No other module formats or parses one.
+
+export const TIMESTAMP_NAME = 'metadata/timestamp.json';
+export const METADATA_PREFIX = 'metadata/';
+
+export type VersionedRole = 'root' | 'snapshot' | 'targets' | 'bins' | `${string}-${string}`;
+
+/** `metadata/7.snapshot.json`. TUF 6.2: consistent snapshots put the version before the role name. */
+export function versionedName(role: string, version: number): string {
+  return `${METADATA_PREFIX}${version}.${role}.json`;
+}
+
+export interface VersionedName {
+  readonly role: string;
+  readonly version: number;
+}
+
+/** The role and version that a store name speaks of, or undefined for any other name. */
+export function parseVersionedName(name: string): VersionedName | undefined {
+  const match = /^metadata\/([1-9]\d{0,14})\.([a-z][a-z0-9-]*)\.json$/.exec(name);
+  if (match?.[1] === undefined || match[2] === undefined) return undefined;
+  return { role: match[2], version: Number(match[1]) };
+}
+
+/**
+ * The path under which a client asks for a target file: `dir/HASH.file` (python-tuf, tuf-js, go-tuf; interop rule 10).
+ */
+export function hashedTargetPath(path: string, sha256: string): string {
+  const slash = path.lastIndexOf('/') + 1;
+  return `${path.slice(0, slash)}${sha256}.${path.slice(slash)}`;
+}
+
+export interface HashedTarget {
+  readonly path: string;
+  readonly sha256: string;
+}
+
+/** The target path and hash in `dir/HASH.file`, or undefined when the name has no hash. */
+export function parseHashedTargetPath(name: string): HashedTarget | undefined {
+  const slash = name.lastIndexOf('/') + 1;
+  const match = /^([0-9a-f]{64})\.(.+)$/s.exec(name.slice(slash));
+  if (match?.[1] === undefined || match[2] === undefined) return undefined;
+  return { path: name.slice(0, slash) + match[2], sha256: match[1] };
+}
