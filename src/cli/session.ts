@@ -1,0 +1,89 @@
+// What a command may touch of the outside world, and how it answers. The rules of the command line:
+//  - standard output carries the answer alone; with --json it is exactly one JSON document;
+//  - messages go to standard error, errors as `countersign: MESSAGE` and a second line `  -> REMEDY`;
+//  - progress is drawn on a terminal only, and never with --json;
+//  - secrets come from files or the environment, never from arguments.
+import type { Readable, Writable } from 'node:stream';
+import { loadConfig, type LoadedConfig } from '../config.ts';
+import type { Command } from 'commander';
+import type { Clock } from '../lib/clock.ts';
+import type { ExitStatus, Failure } from './exit.ts';
+
+export interface Terminal extends Writable {
+  readonly isTTY?: boolean;
+}
+
+/** The process, as src/main.ts hands it over. */
+export interface CliContext {
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly stdin: Readable;
+  readonly stdout: Terminal;
+  readonly stderr: Terminal;
+  readonly clock: Clock;
+  /** Identifies this process among publishers: host, process id, start. */
+  readonly holder: string;
+  /** A number from 0 to 1, for jitter. */
+  readonly random: () => number;
+  /** An identifier that nobody else makes. */
+  readonly newId: () => string;
+  /** Resolves when the process is asked to stop (SIGINT, SIGTERM); a second request ends it at once. */
+  readonly stopRequested: () => Promise<void>;
+}
+
+/** What a command answers. */
+export interface Answer {
+  /** The document of --json. */
+  readonly json: unknown;
+  /** The same for people: lines without the last newline; empty prints nothing. */
+  readonly text: string;
+  /** 0 unless the command did its work and the result is bad. */
+  readonly status?: ExitStatus;
+}
+
+export interface GlobalOptions {
+  readonly config?: string;
+  readonly json?: true;
+}
+
+export class Session {
+  readonly context: CliContext;
+  readonly json: boolean;
+  readonly #configFile: string | undefined;
+
+  constructor(context: CliContext, options: GlobalOptions) {
+    this.context = context;
+    this.json = options.json ?? false;
+    this.#configFile = options.config;
+  }
+
+  /** @throws CountersignError `config-invalid`. */
+  load(): Promise<LoadedConfig> {
+    const { cwd, env } = this.context;
+    return loadConfig({ ...(this.#configFile === undefined ? {} : { file: this.#configFile }), cwd, env });
+  }
+
+  /** A message on standard error, for people. */
+  note(message: string): void {
+    this.context.stderr.write(`${message}\n`);
+  }
+
+  answer({ json, text }: Answer): void {
+    if (this.json) this.context.stdout.write(`${JSON.stringify(json, null, 2)}\n`);
+    else if (text !== '') this.context.stdout.write(`${text}\n`);
+  }
+
+  fail({ code, message, remedy }: Failure): void {
+    if (this.json) this.answer({ json: { error: { code, message, remedy } }, text: '' });
+    this.note(`countersign: ${message}\n  -> ${remedy}`);
+  }
+}
+
+/** Makes a command's action of `work`: its answer is printed, what it throws becomes the exit status. */
+export type Perform = (
+  work: (
+    session: Session,
+    options: Readonly<Record<string, unknown>>,
+    args: readonly string[],
+  ) => Promise<Answer>,
+) => (this: Command) => Promise<void>;
