@@ -9,6 +9,7 @@ export type VersionToken = string & { readonly __brand: 'VersionToken' };
 
 export interface StoredObject {
   readonly bytes: Uint8Array;
+  /** May be made from `bytes` when it is first read: leave them as they are until then. */
   readonly token: VersionToken;
 }
 

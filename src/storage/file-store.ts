@@ -1,0 +1,284 @@
+// The object store in a directory: objects are files, names are paths. What is in the directory is not trusted, and
+// several processes may work in it at once.
+//
+// putImmutable, the calls of the happy path (16 in flight share the last three):
+//   open(".staging/T", O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW, 0444) write fsync close
+//   link(".staging/T", "metadata/7.bin-0a3f.json")     the name appears, with all of its content, or EEXIST
+//   unlink(".staging/T")
+//   open("metadata", O_RDONLY|O_DIRECTORY|O_NOFOLLOW) fsync close
+// replace: the first line, then under the lock (file-lock.ts) open fstat read close, rename; then the last line.
+import * as fs from 'node:fs';
+import { promisify } from 'node:util';
+import { dirname, join } from 'node:path';
+import { sha256Hex } from '../lib/bytes.ts';
+import { CountersignError } from '../lib/errors.ts';
+import { createSynced, DirectorySync, osCode, readWhole, storeUnavailable } from './durable-file.ts';
+import { FileLock } from './file-lock.ts';
+import { Staging } from './staging.ts';
+import type { ObjectInfo, ObjectStore, StoredObject, VersionToken } from './store.ts';
+
+const link = promisify(fs.link);
+const unlink = promisify(fs.unlink);
+const lstat = promisify(fs.lstat);
+const mkdir = promisify(fs.mkdir);
+
+/** Objects are public and never change; the process's umask may take more away. */
+const OBJECT_MODE = 0o444;
+/** Directories whose state is kept in memory. The metadata need one; a mirror of target files may need many. */
+const MAX_KNOWN_DIRECTORIES = 4_096;
+
+/**
+ * Opens the store in `dir`, which is created when it does not exist, and removes what dead writers left behind.
+ * @throws CountersignError `store-unavailable` when the directory cannot be used.
+ */
+export async function openFileStore(dir: string): Promise<ObjectStore> {
+  try {
+    const created = await fs.promises.mkdir(dir, { recursive: true });
+    // The one place where symbolic links are followed: the operator's own path to the store.
+    const root = await fs.promises.realpath(dir);
+    if (created !== undefined) await syncNames(root, await fs.promises.realpath(created));
+    return new FileStore(root, Staging.open(root));
+  } catch (error) {
+    throw storeUnavailable('open the store', dir, error);
+  }
+}
+
+/** Makes the names of `last` and of each directory above it, up to `first`, durable. */
+async function syncNames(last: string, first: string): Promise<void> {
+  for (let path = last; path.length >= first.length; path = dirname(path)) {
+    await new DirectorySync(dirname(path)).sync();
+  }
+}
+
+class FileStore implements ObjectStore {
+  readonly #root: string;
+  readonly #staging: Staging;
+  readonly #lock: FileLock;
+  /** Directories that were checked and whose own names are durable. */
+  readonly #directories = new Map<string, DirectorySync>();
+  /** Directories that were checked. */
+  readonly #checked = new Set<string>();
+
+  constructor(root: string, staging: Staging) {
+    this.#root = root;
+    this.#staging = staging;
+    this.#lock = new FileLock(join(root, '.lock'));
+  }
+
+  async get(name: string, maxBytes: number): Promise<StoredObject | undefined> {
+    checkName(name);
+    try {
+      if (!(await this.#isDirectory(dirname(name)))) return undefined;
+      const bytes = await readWhole(join(this.#root, name), maxBytes);
+      return bytes === undefined ? undefined : storedObject(bytes);
+    } catch (error) {
+      throw storeUnavailable('read', name, error);
+    }
+  }
+
+  async putImmutable(name: string, bytes: Uint8Array): Promise<'created' | 'exists'> {
+    checkName(name);
+    const staged = this.#staging.nextPath();
+    try {
+      const directory = await this.#directory(dirname(name));
+      await createSynced(staged, bytes, OBJECT_MODE);
+      let result: 'created' | 'exists' = 'created';
+      try {
+        await link(staged, join(this.#root, name));
+      } catch (error) {
+        if (osCode(error) !== 'EEXIST') throw error;
+        result = 'exists';
+      } finally {
+        await unlink(staged);
+      }
+      // Also for 'exists': whoever made it may have been killed before this step.
+      await directory.sync();
+      return result;
+    } catch (error) {
+      this.#forgetDirectories(error);
+      throw storeUnavailable('write', name, error);
+    }
+  }
+
+  async replace(name: string, bytes: Uint8Array, token: VersionToken | undefined): Promise<VersionToken> {
+    checkName(name);
+    const staged = this.#staging.nextPath();
+    const path = join(this.#root, name);
+    try {
+      const directory = await this.#directory(dirname(name));
+      await createSynced(staged, bytes, OBJECT_MODE);
+      try {
+        await this.#lock.run(() => {
+          checkUnchanged(path, name, token);
+          fs.renameSync(staged, path);
+        });
+      } catch (error) {
+        fs.rmSync(staged, { force: true });
+        throw error;
+      }
+      await directory.sync();
+      return contentToken(bytes);
+    } catch (error) {
+      this.#forgetDirectories(error);
+      throw storeUnavailable('replace', name, error);
+    }
+  }
+
+  async *list(prefix: string): AsyncIterable<ObjectInfo> {
+    const slash = prefix.lastIndexOf('/') + 1;
+    if (slash > 0) checkName(prefix.slice(0, slash - 1));
+    try {
+      if (!(await this.#isDirectory(dirname(`${prefix.slice(0, slash)}.`)))) return;
+      yield* this.#walk(prefix.slice(0, slash), prefix);
+    } catch (error) {
+      this.#forgetDirectories(error);
+      throw storeUnavailable('list', prefix, error);
+    }
+  }
+
+  async remove(name: string): Promise<void> {
+    checkName(name);
+    try {
+      if (!(await this.#isDirectory(dirname(name)))) return;
+      await unlink(join(this.#root, name));
+    } catch (error) {
+      if (osCode(error) === 'ENOENT') return;
+      throw storeUnavailable('remove', name, error);
+    }
+  }
+
+  /** Objects below `folder` ("" or with a final slash). Directories are read in pieces, never as a whole. */
+  async *#walk(folder: string, prefix: string): AsyncIterable<ObjectInfo> {
+    for await (const entry of await fs.promises.opendir(join(this.#root, folder), { bufferSize: 256 })) {
+      // Staging and lock; symbolic links, devices and the like are no objects.
+      if (entry.name.startsWith('.')) continue;
+      const name = folder + entry.name;
+      if (entry.isDirectory()) {
+        const below = `${name}/`;
+        if (below.startsWith(prefix) || prefix.startsWith(below)) yield* this.#walk(below, prefix);
+      } else if (entry.isFile() && name.startsWith(prefix)) {
+        const size = await this.#sizeOf(name);
+        if (size !== undefined) yield { name, size };
+      }
+    }
+  }
+
+  /** Undefined when the object was removed while it was being listed. */
+  async #sizeOf(name: string): Promise<number | undefined> {
+    try {
+      return (await lstat(join(this.#root, name))).size;
+    } catch (error) {
+      if (osCode(error) === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * A directory of the store, made when there is none, its own name durable. None of its parts is a symbolic link out
+   * of the store at the time of first use; whoever can exchange directories later can write to the store anyway.
+   */
+  async #directory(relative: string): Promise<DirectorySync> {
+    const known = this.#directories.get(relative);
+    if (known !== undefined) return known;
+    if (relative !== '.') {
+      const parent = await this.#directory(dirname(relative));
+      try {
+        await mkdir(join(this.#root, relative));
+      } catch (error) {
+        if (osCode(error) !== 'EEXIST') throw error;
+      }
+      await this.#checkDirectory(relative);
+      // Also when it existed: whoever made it may have been killed before this step.
+      await parent.sync();
+    }
+    return this.#remember(relative);
+  }
+
+  /** Whether the directory exists; what #directory says about symbolic links holds here too. */
+  async #isDirectory(relative: string): Promise<boolean> {
+    if (relative === '.' || this.#checked.has(relative)) return true;
+    if (!(await this.#isDirectory(dirname(relative)))) return false;
+    try {
+      await this.#checkDirectory(relative);
+      return true;
+    } catch (error) {
+      if (osCode(error) === 'ENOENT') return false;
+      throw error;
+    }
+  }
+
+  async #checkDirectory(relative: string): Promise<void> {
+    if (!(await lstat(join(this.#root, relative))).isDirectory()) {
+      throw new CountersignError('store-unavailable', `${relative} in the store is not a directory`);
+    }
+    if (this.#checked.size >= MAX_KNOWN_DIRECTORIES) this.#checked.clear();
+    this.#checked.add(relative);
+  }
+
+  #remember(relative: string): DirectorySync {
+    if (this.#directories.size >= MAX_KNOWN_DIRECTORIES) this.#directories.clear();
+    // Two first uses at once must end up with one object: its fsyncs are shared.
+    const directory = this.#directories.get(relative) ?? new DirectorySync(join(this.#root, relative));
+    this.#directories.set(relative, directory);
+    return directory;
+  }
+
+  /** A directory that was removed meanwhile is made again by the next call. */
+  #forgetDirectories(error: unknown): void {
+    if (osCode(error) !== 'ENOENT') return;
+    this.#directories.clear();
+    this.#checked.clear();
+  }
+}
+
+/** Compares with what is on the disk at this moment; called under the lock. */
+function checkUnchanged(path: string, name: string, token: VersionToken | undefined): void {
+  const found = currentToken(path, token);
+  if (found === token) return;
+  const problem = token === undefined ? 'exists already' : 'is not the version that was read';
+  throw new CountersignError('store-conflict', `${name} ${problem}`);
+}
+
+/** The token of a file that may be of any size: it is read only when its length is the expected one. */
+function currentToken(path: string, expected: VersionToken | undefined): string | undefined {
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
+  let fd: number;
+  try {
+    fd = fs.openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  } catch (error) {
+    if (osCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    const stat = fs.fstatSync(fd);
+    if (!stat.isFile()) throw new CountersignError('store-unavailable', `${path} is not a regular file`);
+    if (expected?.startsWith(`${stat.size}-`) !== true) return `${stat.size}-other`;
+    return contentToken(fs.readFileSync(fd));
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+function contentToken(bytes: Uint8Array): VersionToken {
+  return `${bytes.length}-${sha256Hex(bytes)}` as VersionToken;
+}
+
+/** The token costs a hash (0.13 ms for a bin) and only timestamp.json needs one: it is made when it is asked for. */
+function storedObject(bytes: Uint8Array): StoredObject {
+  let token: VersionToken | undefined;
+  return {
+    bytes,
+    get token() {
+      token ??= contentToken(bytes);
+      return token;
+    },
+  };
+}
+
+/** Defence in depth: layout.ts makes every name, but a name of another origin must not leave the directory. */
+function checkName(name: string): void {
+  const plain = !name.includes('\\') && !name.includes('\0');
+  // Segments that begin with a period: ".", ".." and the store's own files.
+  if (plain && name.split('/').every((segment) => segment !== '' && !segment.startsWith('.'))) return;
+  throw new CountersignError('metadata-invalid', `object name ${JSON.stringify(name)} is not a plain path`);
+}
