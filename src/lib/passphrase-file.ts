@@ -1,0 +1,75 @@
+// Private keys at rest: PKCS#8 inside age's passphrase format, armored, so that `age -d` opens them too. Node's own
+// encrypted PKCS#8 uses PBKDF2 with 2,048 iterations, which is too weak for a file that may be copied.
+import { createPrivateKey, type KeyObject } from 'node:crypto';
+import { armor, Decrypter, Encrypter } from 'age-encryption';
+import { CountersignError } from './errors.ts';
+
+/** log2 of scrypt's cost. 18 is age's own default: 256 MiB of memory and about a second. */
+export const DEFAULT_WORK_FACTOR = 18;
+/** A file that somebody else made may ask for more: at 20 it costs 1 GiB and about five seconds. */
+export const MAX_WORK_FACTOR = 20;
+/** Bytes; a P-256 key in this form has some 700. */
+export const MAX_KEY_FILE_BYTES = 16_384;
+
+/** The one stanza of a passphrase file: age specification, "The scrypt recipient type". */
+const SCRYPT_STANZA = /^age-encryption\.org\/v1\n-> scrypt [A-Za-z0-9+/]{22} ([1-9][0-9]?)\n/;
+
+/**
+ * The text of a key file. The work factor is log2 of scrypt's cost, below 18 only for tests.
+ * @throws CountersignError `secret-unreadable` when the passphrase is empty.
+ */
+export async function encryptPrivateKey(
+  key: KeyObject,
+  passphrase: string,
+  workFactor = DEFAULT_WORK_FACTOR,
+): Promise<string> {
+  if (passphrase === '') throw unreadable('a private key is not encrypted under an empty passphrase');
+  const encrypter = new Encrypter();
+  encrypter.setPassphrase(passphrase);
+  encrypter.setScryptWorkFactor(workFactor);
+  return armor.encode(await encrypter.encrypt(key.export({ type: 'pkcs8', format: 'pem' })));
+}
+
+/**
+ * The private key in the text of a key file.
+ * @throws CountersignError `secret-unreadable` when the text has another form, asks for a work factor above 20, does
+ *   not open with the passphrase, or holds something else than a PKCS#8 private key. The message has neither the
+ *   passphrase nor anything that was decrypted.
+ */
+export async function decryptPrivateKey(text: string, passphrase: string): Promise<KeyObject> {
+  const file = decodeArmor(text);
+  // Checked before the passphrase is stretched: the cost is what a hostile file would ask for.
+  const stanza = SCRYPT_STANZA.exec(Buffer.from(file.subarray(0, 128)).toString('latin1'));
+  if (stanza === null) throw unreadable('it is an age file, but not one that a passphrase opens');
+  const workFactor = Number(stanza[1]);
+  if (workFactor > MAX_WORK_FACTOR) {
+    throw unreadable(`its scrypt work factor is ${workFactor}, at most ${MAX_WORK_FACTOR} is accepted`);
+  }
+  const decrypter = new Decrypter();
+  decrypter.addPassphrase(passphrase);
+  let pem: string;
+  try {
+    pem = await decrypter.decrypt(file, 'text');
+  } catch (error) {
+    throw unreadable('it does not open with this passphrase, or it is damaged', error);
+  }
+  // No cause from here on: an error of the parser might quote what it read.
+  if (!pem.startsWith('-----BEGIN PRIVATE KEY-----')) throw unreadable('it holds no PKCS#8 private key');
+  try {
+    return createPrivateKey(pem);
+  } catch {
+    throw unreadable('the PKCS#8 private key in it cannot be read');
+  }
+}
+
+function decodeArmor(text: string): Uint8Array {
+  try {
+    return armor.decode(text);
+  } catch (error) {
+    throw unreadable('it is not an armored age file', error);
+  }
+}
+
+function unreadable(problem: string, cause?: unknown): CountersignError {
+  return new CountersignError('secret-unreadable', problem, cause === undefined ? {} : { cause });
+}
