@@ -1,0 +1,174 @@
+// The embedded ledger: one SQLite file, for one machine. This file decides what is one transaction; the tables'
+// own files say what is written.
+import { CountersignError } from '../lib/errors.ts';
+import { GroupCommit, type Outcome } from './group-commit.ts';
+import type {
+  AcceptedEvent,
+  BinState,
+  Head,
+  History,
+  Intent,
+  Lease,
+  LeaseRequest,
+  Ledger,
+  Receipt,
+  SnapshotChanges,
+  TargetChange,
+  UploadEvent,
+} from './ledger.ts';
+import type { TargetFile } from '../tuf/metadata.ts';
+import { SqliteConnection } from './sqlite-connection.ts';
+import { draftEvent, eventTable, type EventDraft, type EventTable } from './sqlite-events.ts';
+import { changeTable, type ChangeTable } from './sqlite-history.ts';
+import { leaseTable, type LeaseTable } from './sqlite-lease.ts';
+import { pruning, type Pruning } from './sqlite-pruning.ts';
+import { publicationTable, type PublicationTable } from './sqlite-publications.ts';
+import { ensureSchema } from './sqlite-schema.ts';
+
+/** Events in one transaction of intake: about 100 ms in which nothing else runs. */
+const GROUP_EVENTS = 4_000;
+
+interface AppendJob {
+  readonly drafts: readonly EventDraft[];
+  readonly now: number;
+}
+
+/**
+ * Opens the ledger in the file `path`, creating it (mode 0600) when there is none; its directory must exist. Several
+ * processes may have it open. `:memory:` is a ledger that ends with `close`.
+ * @throws CountersignError `ledger-unavailable` when the file cannot be opened or made durable, `ledger-invalid` when
+ *   it is not a ledger, or one of a newer version.
+ */
+export async function openSqliteLedger(path: string): Promise<SqliteLedger> {
+  return new SqliteLedger(await SqliteConnection.open(path, ensureSchema));
+}
+
+export class SqliteLedger implements Ledger, History {
+  readonly #connection: SqliteConnection;
+  readonly #events: EventTable;
+  readonly #leases: LeaseTable;
+  readonly #publications: PublicationTable;
+  readonly #changes: ChangeTable;
+  readonly #pruning: Pruning;
+  readonly #intake: GroupCommit<AppendJob, Receipt[]>;
+  #closing = false;
+
+  /** `connection` belongs to the ledger from here on; its schema must be in place. */
+  constructor(connection: SqliteConnection) {
+    this.#connection = connection;
+    this.#events = eventTable(connection);
+    this.#leases = leaseTable(connection);
+    this.#publications = publicationTable(connection);
+    this.#changes = changeTable(connection);
+    this.#pruning = pruning(connection);
+    this.#intake = new GroupCommit({
+      commit: (jobs) => connection.write(() => jobs.map((job) => this.#accept(job))),
+      weigh: (job) => job.drafts.length,
+      maxWeight: GROUP_EVENTS,
+    });
+  }
+
+  async append(events: readonly UploadEvent[], now: number): Promise<Receipt[]> {
+    if (this.#closing)
+      throw new CountersignError('ledger-unavailable', `ledger ${this.#connection.path} is closed`);
+    return this.#intake.submit({ drafts: events.map(draftEvent), now });
+  }
+
+  read(position: number, limit: number): Promise<AcceptedEvent[]> {
+    return this.#reading(() => this.#events.pending(position, limit));
+  }
+
+  /** When `ttlMs` is 0 and `holder` has no lease to release, nothing changes and the answer is the lease as it stands. */
+  lease(request: LeaseRequest): Promise<Lease> {
+    return this.#writing(() => this.#leases.request(request));
+  }
+
+  advance(epoch: number, intent: Intent): Promise<void> {
+    return this.#writing(() => {
+      this.#leases.fence(epoch);
+      this.#publications.advance(intent);
+    });
+  }
+
+  finish(intent: Intent, changes: readonly TargetChange[], now: number): Promise<void> {
+    return this.#writing(() => {
+      if (this.#publications.settling(intent) === 'finished') return;
+      this.#changes.record(intent.snapshot, changes);
+      this.#events.settle(intent.snapshot, intent.events, intent.rejected);
+      this.#publications.finish(intent, now);
+    });
+  }
+
+  head(): Promise<Head | undefined> {
+    return this.#reading(() => this.#publications.head());
+  }
+
+  events(ids: readonly string[]): Promise<Map<string, Receipt>> {
+    return this.#reading(() => this.#events.receipts(ids));
+  }
+
+  changes(after: number, limit: number): Promise<SnapshotChanges[]> {
+    return this.#reading(() => this.#changes.after(after, limit));
+  }
+
+  formerTargets(path: string, since: number): Promise<TargetFile[]> {
+    return this.#reading(() => this.#changes.former(path, since));
+  }
+
+  backlog(): Promise<{ readonly events: number; readonly oldestAcceptedAt?: number }> {
+    return this.#reading(() => this.#events.backlog());
+  }
+
+  bins(): Promise<BinState[]> {
+    return this.#reading(() => this.#publications.bins());
+  }
+
+  snapshotAt(ms: number): Promise<number | undefined> {
+    return this.#reading(() => this.#changes.snapshotAt(ms));
+  }
+
+  currentLease(): Promise<Lease | undefined> {
+    return this.#reading(() => this.#leases.current());
+  }
+
+  async prune(ms: number): Promise<number> {
+    let events = 0;
+    for (;;) {
+      const slice = await this.#writing(() => this.#pruning.slice(ms));
+      events += slice.events;
+      if (slice.done) return events;
+      await new Promise<void>((resolve) => {
+        setImmediate(resolve);
+      });
+    }
+  }
+
+  /** Waits for the events that `append` was given before. May be called twice. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    await this.#intake.drained();
+    this.#connection.close();
+  }
+
+  #accept(job: AppendJob): Outcome<Receipt[]> {
+    try {
+      return { result: this.#events.accept(job.drafts, job.now) };
+    } catch (error) {
+      // A conflict was found before anything was written: the others in this transaction are not touched by it.
+      if (error instanceof CountersignError) return { error };
+      throw error;
+    }
+  }
+
+  #reading<T>(work: () => T): Promise<T> {
+    return new Promise((resolve) => {
+      resolve(this.#connection.read(work));
+    });
+  }
+
+  #writing<T>(work: () => T): Promise<T> {
+    return new Promise((resolve) => {
+      resolve(this.#connection.write(work));
+    });
+  }
+}

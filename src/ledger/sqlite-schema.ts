@@ -1,0 +1,115 @@
+// The tables of the embedded ledger. STRICT: a column never holds another type than the one declared here.
+import { CountersignError } from '../lib/errors.ts';
+import type { SqliteConnection } from './sqlite-connection.ts';
+
+/** Recorded as `user_version`. Raise it with every change of the tables, and add the step that brings older ones here. */
+const SCHEMA_VERSION = 1;
+/** Recorded as `application_id`, so that another program's database is never taken for a ledger: "csgn" in ASCII. */
+const APPLICATION_ID = 0x6373676e;
+
+const TABLES = `
+  -- Positions are never used again (AUTOINCREMENT), not even after the newest events were forgotten.
+  -- An event that is settled keeps its digest only: that is enough to recognise it when it comes again.
+  CREATE TABLE events (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    digest TEXT NOT NULL,
+    accepted_at INTEGER NOT NULL,
+    changes TEXT,
+    snapshot INTEGER,
+    code TEXT,
+    reason TEXT,
+    CHECK ((snapshot IS NULL) = (changes IS NOT NULL)),
+    CHECK ((code IS NULL) = (reason IS NULL))
+  ) STRICT;
+  CREATE INDEX events_pending ON events (position) WHERE snapshot IS NULL;
+
+  -- finished: milliseconds since the epoch, never less than the predecessor's. intent: NULL once forgotten.
+  CREATE TABLE publications (
+    snapshot INTEGER PRIMARY KEY,
+    timestamp INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    root INTEGER NOT NULL,
+    targets INTEGER NOT NULL,
+    bins INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    intent TEXT,
+    finished INTEGER
+  ) STRICT;
+  CREATE INDEX publications_finished ON publications (finished, snapshot) WHERE finished IS NOT NULL;
+
+  -- ended: this row, or an older one, says that the path named something before. Most uploads only add new paths:
+  -- they stay out of the index.
+  CREATE TABLE changes (
+    snapshot INTEGER NOT NULL,
+    item INTEGER NOT NULL,
+    op TEXT NOT NULL CHECK (op IN ('added', 'replaced', 'removed')),
+    path TEXT NOT NULL,
+    target TEXT,
+    previous TEXT,
+    ended INTEGER NOT NULL,
+    PRIMARY KEY (snapshot, item)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX changes_ended ON changes (path, snapshot, item) WHERE ended = 1;
+
+  CREATE TABLE bins (
+    bin INTEGER PRIMARY KEY,
+    version INTEGER NOT NULL,
+    signed_at INTEGER NOT NULL,
+    expires INTEGER NOT NULL
+  ) STRICT;
+
+  -- One row each.
+  CREATE TABLE counters (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    backlog INTEGER NOT NULL CHECK (backlog >= 0),
+    forgotten INTEGER NOT NULL
+  ) STRICT;
+  INSERT INTO counters (one, backlog, forgotten) VALUES (1, 0, 0);
+  CREATE TABLE trust (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    root TEXT NOT NULL
+  ) STRICT;
+  CREATE TABLE lease (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    holder TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    until INTEGER NOT NULL
+  ) STRICT;
+
+  PRAGMA application_id = ${APPLICATION_ID};
+  PRAGMA user_version = ${SCHEMA_VERSION};
+`;
+
+/**
+ * Creates the tables in an empty database, and otherwise makes sure that they are the ones this program knows. Two
+ * processes may do so at once.
+ * @throws CountersignError `ledger-invalid` for the ledger of a newer version, and for another program's database.
+ */
+export function ensureSchema(connection: SqliteConnection): void {
+  connection.write(() => {
+    const found = connection
+      .prepare(
+        `SELECT (SELECT application_id FROM pragma_application_id) AS application,
+                (SELECT user_version FROM pragma_user_version) AS version,
+                (SELECT count(*) FROM sqlite_schema) AS objects`,
+      )
+      .get() as { application: number; version: number; objects: number };
+    if (found.application === 0 && found.version === 0 && found.objects === 0) {
+      connection.execute(TABLES);
+      return;
+    }
+    if (found.application !== APPLICATION_ID) {
+      throw new CountersignError(
+        'ledger-invalid',
+        `${connection.path} is a database, but not a ledger of countersign`,
+      );
+    }
+    if (found.version !== SCHEMA_VERSION) {
+      throw new CountersignError(
+        'ledger-invalid',
+        `ledger ${connection.path} has schema version ${found.version}, this program knows ${SCHEMA_VERSION}: use the newer program`,
+      );
+    }
+  });
+}
