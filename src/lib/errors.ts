@@ -86,6 +86,32 @@ export const ERRORS = {
     meaning: 'The changes after this snapshot version are no longer kept.',
     remedy: 'Read the current snapshot instead, then follow the changes from its version.',
   },
+  'header-too-large': {
+    kind: 'refused',
+    meaning: 'The request line and headers are larger than the service reads.',
+    remedy: 'Send fewer or shorter headers and a shorter address.',
+  },
+  'request-timeout': {
+    kind: 'refused',
+    meaning: 'The request did not arrive in time.',
+    remedy: 'Send the request again over a faster connection, or in smaller parts.',
+  },
+  'range-unsatisfiable': {
+    kind: 'refused',
+    meaning: 'The requested byte range lies outside the file.',
+    remedy: 'Ask for a range below the length that Content-Range names.',
+  },
+  busy: {
+    kind: 'unavailable',
+    meaning: 'As many requests of this kind are in hand as the service allows at once.',
+    remedy: 'Send the request again after the time in Retry-After.',
+  },
+  unhealthy: {
+    kind: 'unavailable',
+    meaning:
+      'What is published is not fresh, or soon will not be: something keeps the service from publishing.',
+    remedy: 'Read the reasons in the answer; each has a code of its own.',
+  },
   // --- configuration and start ---------------------------------------------------------------------------------
   usage: {
     kind: 'usage',

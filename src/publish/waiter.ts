@@ -23,6 +23,22 @@ export class PublicationWaiter {
     for (const wake of wakers) wake();
   }
 
+  /** Resolves at the next `notify`, after `timeoutMs`, or when `signal` is aborted. Never rejects. */
+  async nextPublication(timeoutMs: number, signal: AbortSignal): Promise<void> {
+    const woken = new AbortController();
+    const wake = (): void => {
+      woken.abort();
+    };
+    this.#wakers.add(wake);
+    signal.addEventListener('abort', wake, { once: true });
+    try {
+      if (!signal.aborted) await this.#clock.sleep(timeoutMs, woken.signal);
+    } finally {
+      this.#wakers.delete(wake);
+      signal.removeEventListener('abort', wake);
+    }
+  }
+
   /** The states of the events once none is `accepted`, or after `timeoutMs`, or when `signal` is aborted. */
   async wait(
     ids: readonly string[],

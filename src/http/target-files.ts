@@ -1,0 +1,109 @@
+// GET /targets/*: target files under the names that TUF clients ask for, `dir/HASH.file`, and only those that a
+// retained snapshot lists with that hash. The plain name is not answered: its content changes, and no client that
+// follows consistent snapshots asks for it (TUF 5.7.3; interop rule 10).
+import type { FileHandle } from 'node:fs/promises';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { FastifyInstance } from 'fastify';
+import { Type } from 'typebox';
+import { hasCode } from '../lib/errors.ts';
+import { parseHashedTargetPath } from '../tuf/layout.ts';
+import type { TargetFile } from '../tuf/metadata.ts';
+import { targetPathProblem } from '../tuf/target-path.ts';
+import { IMMUTABLE } from './metadata-files.ts';
+import { content, problems } from './openapi.ts';
+import { isCurrent, requestedRange } from './preconditions.ts';
+import { ProblemError } from './problem.ts';
+import type { ServerDeps } from './server-deps.ts';
+import { redirectAddress, TargetDirectory } from './target-source.ts';
+
+/** A redirect says where the file is now; it may be remembered for a minute. */
+const REDIRECT_CACHING = 'public, max-age=60';
+
+interface Listed {
+  readonly target: TargetFile;
+  /** False for a target that only an older retained snapshot lists. */
+  readonly current: boolean;
+}
+
+export function targetFilesRoute(app: FastifyInstance, deps: ServerDeps): void {
+  const { catalogue, history, targets: source, clock, retentionMs } = deps;
+  const directory = source.kind === 'file' ? new TargetDirectory(source.directory) : undefined;
+
+  /** What a retained snapshot says about the path with this hash. */
+  const findListed = async (path: string, sha256: string): Promise<Listed | undefined> => {
+    const { target } = await catalogue.lookup(path);
+    if (target?.hashes.sha256 === sha256) return { target, current: true };
+    const since = (await history.snapshotAt(clock.now() - retentionMs)) ?? 0;
+    const former = await history.formerTargets(path, since);
+    const match = former.find(({ hashes }) => hashes.sha256 === sha256);
+    return match && { target: match, current: false };
+  };
+
+  const openFile = async (path: string, { target, current }: Listed): Promise<FileHandle | undefined> => {
+    try {
+      return await directory?.open(path, target);
+    } catch (error) {
+      // The file was replaced as announced: the former one is gone. A current one that differs is a fault.
+      if (!current && hasCode(error, 'length-or-hash-mismatch')) return undefined;
+      throw error;
+    }
+  };
+
+  app.withTypeProvider<TypeBoxTypeProvider>().route({
+    method: ['GET', 'HEAD'],
+    url: '/targets/*',
+    config: { access: 'public' },
+    schema: {
+      operationId: 'readTargetFile',
+      summary: 'A target file',
+      description:
+        'Under `dir/HASH.file`, where HASH is the sha256 that a retained snapshot gives; any other name is 404. Answers If-None-Match and one byte range, or redirects to where the files are.',
+      tags: ['repository'],
+      params: Type.Object({ '*': Type.String({ description: 'dir/HASH.file' }) }),
+      response: {
+        200: content('The file', 'application/octet-stream', Type.String()),
+        206: content('The range', 'application/octet-stream', Type.String()),
+        304: { description: 'The client has it', type: 'null' },
+        307: { description: 'The file is at Location', type: 'null' },
+        ...problems(404, 416, 502, 503),
+      },
+    },
+    handler: async (request, reply) => {
+      const name = request.params['*'];
+      const absent = (): ProblemError =>
+        new ProblemError('not-found', 'no retained snapshot lists this target file');
+      const asked = parseHashedTargetPath(name);
+      if (source.kind === 'none' || asked === undefined || targetPathProblem(asked.path) !== undefined)
+        throw absent();
+      const listed = await findListed(asked.path, asked.sha256);
+      if (listed === undefined) throw absent();
+      if (source.kind === 'redirect') {
+        return reply
+          .header('cache-control', REDIRECT_CACHING)
+          .redirect(redirectAddress(source.base, asked.path), 307);
+      }
+
+      const { length } = listed.target;
+      const etag = `"${asked.sha256}"`;
+      const { headers, method } = request;
+      const current = isCurrent(headers['if-none-match'], etag);
+      const range = current ? undefined : requestedRange(method, headers, etag, length);
+      const file = current ? undefined : await openFile(asked.path, listed);
+      if (file === undefined && !current) throw absent();
+
+      void reply.header('cache-control', IMMUTABLE).header('accept-ranges', 'bytes').header('etag', etag);
+      if (file === undefined) return reply.code(304).send(null);
+      const { start, end } = range ?? { start: 0, end: length - 1 };
+      void reply.type('application/octet-stream').header('content-length', end - start + 1);
+      if (range !== undefined) {
+        void reply.code(206).header('content-range', `bytes ${start}-${end}/${length}`);
+      }
+      if (method === 'HEAD') {
+        await file.close();
+        return reply.send(null);
+      }
+      // The stream closes the file, also when the client goes away.
+      return reply.send(file.createReadStream({ start, end, autoClose: true }));
+    },
+  });
+}
