@@ -25,8 +25,10 @@ const SIGNATURE_HEX = /^(?:[0-9a-f]{2}){1,1024}$/;
 
 /** What a role's own parser has to know. */
 export interface EnvelopeKind<T> {
-  /** `_type` of the role, and its name in messages. */
+  /** `_type` of the file. */
   readonly type: string;
+  /** The name in messages, when the type is not the name. */
+  readonly role?: string;
   readonly maxBytes: number;
   /** Reads the signed part; `where` is the role's name. Fields at its top that it does not know are its own affair. */
   readonly read: (signed: JsonMap, where: string) => T;
@@ -42,7 +44,7 @@ export function parseEnvelope<T>(kind: EnvelopeKind<T>, bytes: Uint8Array): Enve
     value = parseStrictJson(bytes, { maxBytes: kind.maxBytes, maxDepth: METADATA_DEPTH });
   } catch (error) {
     if (!(error instanceof CountersignError)) throw error;
-    throw new CountersignError(error.code, `${kind.type}: ${error.message}`, { cause: error });
+    throw new CountersignError(error.code, `${kind.role ?? kind.type}: ${error.message}`, { cause: error });
   }
   return readEnvelope(kind, value);
 }
@@ -52,7 +54,7 @@ export function parseEnvelope<T>(kind: EnvelopeKind<T>, bytes: Uint8Array): Enve
  * @throws CountersignError `metadata-invalid` that names the role and the place.
  */
 export function readEnvelope<T>(kind: EnvelopeKind<T>, value: JsonValue): Envelope<T> {
-  const where = kind.type;
+  const where = kind.role ?? kind.type;
   const file = asMap({ value, where });
   onlyFields(file, where, ['signed', 'signatures']);
   const signed = asMap(field(file, where, 'signed'));

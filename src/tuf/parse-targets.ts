@@ -55,11 +55,22 @@ export const TARGETS: EnvelopeKind<Targets> = {
 };
 
 /**
- * Parses a targets file with at most a few target files: `targets` itself or `bins`.
+ * Parses the file of the role `targets`.
  * @throws CountersignError `metadata-too-large`, `metadata-invalid`.
  */
 export function parseTargets(bytes: Uint8Array): Envelope<Targets> {
   return parseEnvelope(TARGETS, bytes);
+}
+
+/** The role `bins`: a targets file by type, with its own name in messages. */
+export const BINS: EnvelopeKind<Targets> = { ...TARGETS, role: 'bins' };
+
+/**
+ * Parses the file of the role `bins`.
+ * @throws CountersignError `metadata-too-large`, `metadata-invalid`.
+ */
+export function parseBins(bytes: Uint8Array): Envelope<Targets> {
+  return parseEnvelope(BINS, bytes);
 }
 
 function readTargetFiles(place: Place): ReadonlyMap<string, TargetFile> {

@@ -6,7 +6,7 @@ import { binTrust, binsTrust, type BinsTrust } from './delegations.ts';
 import type { Envelope } from './envelope.ts';
 import type { Root, Targets, Timestamp } from './metadata.ts';
 import { parseRoot } from './parse-root.ts';
-import { parseTargets } from './parse-targets.ts';
+import { parseBins, parseTargets } from './parse-targets.ts';
 import { parseTimestamp } from './parse-timestamp.ts';
 import type { SnapshotDocument } from './snapshot-document.ts';
 import { verifyEnvelope, type Verified } from './threshold.ts';
@@ -208,7 +208,7 @@ export class TrustedSet {
    */
   async updateBins(bytes: Uint8Array): Promise<void> {
     this.#need('targets', 'bins');
-    const next = await verifyEnvelope('bins', binsTrust(this.targets.signed), parseTargets(bytes));
+    const next = await verifyEnvelope('bins', binsTrust(this.targets.signed), parseBins(bytes));
     checkVersion('bins', next.signed.version, this.snapshot.binsVersion);
     checkNotExpired('bins', next.signed.expires, this.#moment);
     const delegation = binTrust(next.signed);

@@ -1,0 +1,13 @@
+#!/usr/bin/env node
+// The program `countersign-ceremony`: the only place of the ceremony that touches the process, the clock and randomness.
+import { randomBytes } from 'node:crypto';
+import { systemClock } from '../src/lib/clock.ts';
+import { runCeremony } from './program.ts';
+
+process.exitCode = await runCeremony(process.argv.slice(2), {
+  cwd: process.cwd(),
+  stdout: process.stdout,
+  stderr: process.stderr,
+  clock: systemClock,
+  random: randomBytes,
+});

@@ -1,0 +1,37 @@
+// A second opinion on what was just signed: @tufjs/models, written by other people, reads the files and verifies each
+// role by its delegator. Our own verification may share a mistake with our own signing; theirs does not.
+import { Metadata, MetadataKind } from '@tufjs/models';
+import { CountersignError, messageOf } from '../src/lib/errors.ts';
+import type { VerifiedBundle } from '../src/tuf/bundle.ts';
+
+type Json = Parameters<typeof Metadata.fromJSON>[1];
+
+/**
+ * Verifies the newest root, targets and bins of a bundle with @tufjs/models. Of a bins role in the prefixes form only
+ * the signatures of root and targets are verified: that library needs minutes for it.
+ * @throws CountersignError `bundle-invalid` when it refuses a role.
+ */
+export function secondOpinion({ roots, targets, bins, format }: VerifiedBundle): void {
+  const rootFile = roots.at(-1);
+  if (rootFile === undefined) throw new CountersignError('bundle-invalid', 'bundle has no root');
+  let role = 'root';
+  try {
+    const root = Metadata.fromJSON(MetadataKind.Root, parse(rootFile.bytes));
+    root.verifyDelegate('root', root);
+    role = 'targets';
+    const top = Metadata.fromJSON(MetadataKind.Targets, parse(targets.bytes));
+    root.verifyDelegate('targets', top);
+    if (format === 'prefixes') return;
+    role = 'bins';
+    const delegated = Metadata.fromJSON(MetadataKind.Targets, parse(bins.bytes));
+    top.verifyDelegate('bins', delegated);
+  } catch (cause) {
+    throw new CountersignError('bundle-invalid', `@tufjs/models refuses ${role}: ${messageOf(cause)}`, {
+      cause,
+    });
+  }
+}
+
+function parse(bytes: Buffer): Json {
+  return JSON.parse(bytes.toString('utf8')) as Json;
+}
