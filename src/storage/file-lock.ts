@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CountersignError, messageOf } from '../lib/errors.ts';
 
 /** Longest time to wait for another process, milliseconds. A section takes less than one. */
-const MAX_WAIT_MS = 5_000;
+const MAX_WAIT_MS = 2_000;
 const FIRST_PAUSE_MS = 1;
 const LONGEST_PAUSE_MS = 100;
 
@@ -28,7 +28,7 @@ export class FileLock {
   /**
    * Runs `section` while no other holder of this lock runs one, in this process or in another. `section` is
    * synchronous, so that the lock is never held over a wait.
-   * @throws CountersignError `store-unavailable` when others have held it for five seconds; `section` did not run.
+   * @throws CountersignError `store-unavailable` when others have held it for two seconds; `section` did not run.
    */
   async run<T>(section: () => T): Promise<T> {
     let waitedMs = 0;

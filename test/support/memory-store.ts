@@ -1,0 +1,163 @@
+// The object store in memory, and a spy: it fails the test when somebody uses a store in a way that would hurt a
+// client. What it watches over is what PEP 458 "Producing consistent snapshots" promises.
+import { onTestFinished } from 'vitest';
+import { sha256Hex } from '../../src/lib/bytes.ts';
+import { CountersignError } from '../../src/lib/errors.ts';
+import type { ObjectInfo, ObjectStore, StoredObject, VersionToken } from '../../src/storage/store.ts';
+import { TIMESTAMP_NAME, versionedName } from '../../src/tuf/layout.ts';
+
+interface TimestampFile {
+  readonly signed: {
+    readonly version: number;
+    readonly meta: {
+      readonly 'snapshot.json': { version: number; length?: number; hashes?: { sha256?: string } };
+    };
+  };
+}
+
+interface SnapshotFile {
+  readonly signed: { readonly version: number; readonly meta: Readonly<Record<string, { version: number }>> };
+}
+
+export class MemoryStore implements ObjectStore {
+  /** What was done wrong, in words; the test that made the store fails when there is any. */
+  readonly violations: string[] = [];
+  readonly #objects = new Map<string, Uint8Array>();
+  /** SHA-256 of everything that was ever put under a write-once name, also when it was removed since. */
+  readonly #everPut = new Map<string, string>();
+  readonly #replaceable = new Set<string>();
+  /** Names that the present timestamp.json reaches. */
+  #reached = new Set<string>();
+
+  async get(name: string, maxBytes: number): Promise<StoredObject | undefined> {
+    await Promise.resolve();
+    checkName(name);
+    const bytes = this.#objects.get(name);
+    if (bytes === undefined) return undefined;
+    if (bytes.length > maxBytes) {
+      throw new CountersignError(
+        'metadata-too-large',
+        `${name} has ${bytes.length} bytes, at most ${maxBytes}`,
+      );
+    }
+    return { bytes: bytes.slice(), token: tokenOf(bytes) };
+  }
+
+  async putImmutable(name: string, bytes: Uint8Array): Promise<'created' | 'exists'> {
+    const copy = bytes.slice();
+    await Promise.resolve();
+    checkName(name);
+    if (name === TIMESTAMP_NAME) this.#violation(`${name} was written as a write-once object`);
+    if (this.#objects.has(name)) return 'exists';
+    const hash = sha256Hex(copy);
+    const before = this.#everPut.get(name);
+    if (before !== undefined && before !== hash) {
+      this.#violation(`write-once object ${name} was created again with other content`);
+    }
+    this.#everPut.set(name, hash);
+    this.#objects.set(name, copy);
+    return 'created';
+  }
+
+  async replace(name: string, bytes: Uint8Array, token: VersionToken | undefined): Promise<VersionToken> {
+    const copy = bytes.slice();
+    await Promise.resolve();
+    checkName(name);
+    if (this.#everPut.has(name)) this.#violation(`write-once object ${name} was replaced`);
+    const current = this.#objects.get(name);
+    if ((current === undefined ? undefined : tokenOf(current)) !== token) {
+      throw new CountersignError('store-conflict', `${name} is not the version that was read`);
+    }
+    if (name === TIMESTAMP_NAME) this.#checkTimestamp(copy, current);
+    this.#replaceable.add(name);
+    this.#objects.set(name, copy);
+    return tokenOf(copy);
+  }
+
+  async *list(prefix: string): AsyncIterable<ObjectInfo> {
+    await Promise.resolve();
+    for (const [name, { length }] of [...this.#objects]) {
+      if (name.startsWith(prefix)) yield { name, size: length };
+    }
+  }
+
+  async remove(name: string): Promise<void> {
+    await Promise.resolve();
+    checkName(name);
+    if (this.#objects.has(name)) {
+      if (this.#replaceable.has(name)) this.#violation(`${name} was removed`);
+      if (this.#reached.has(name)) this.#violation(`${name} was removed while the timestamp reaches it`);
+    }
+    this.#objects.delete(name);
+  }
+
+  /** Changes or removes an object behind everybody's back, as one who can write to the bucket does. */
+  tamper(name: string, bytes: Uint8Array | undefined): void {
+    if (bytes === undefined) this.#objects.delete(name);
+    else this.#objects.set(name, bytes.slice());
+  }
+
+  /** All names, sorted. */
+  names(): string[] {
+    return [...this.#objects.keys()].sort();
+  }
+
+  #checkTimestamp(bytes: Uint8Array, current: Uint8Array | undefined): void {
+    const { signed } = parse(bytes) as TimestampFile;
+    if (current !== undefined) {
+      const before = (parse(current) as TimestampFile).signed;
+      if (signed.version < before.version) {
+        this.#violation(`timestamp went back from version ${before.version} to ${signed.version}`);
+      }
+      const [was, is] = [before.meta['snapshot.json'].version, signed.meta['snapshot.json'].version];
+      if (is < was) this.#violation(`snapshot went back from version ${was} to ${is}`);
+    }
+    const { version, length, hashes } = signed.meta['snapshot.json'];
+    const name = versionedName('snapshot', version);
+    const snapshot = this.#objects.get(name);
+    if (snapshot === undefined) this.#violation(`timestamp ${signed.version} was written before ${name}`);
+    if (
+      (length !== undefined && length !== snapshot.length) ||
+      (hashes?.sha256 !== undefined && hashes.sha256 !== sha256Hex(snapshot))
+    ) {
+      this.#violation(`timestamp ${signed.version} does not describe the ${name} that is in the store`);
+    }
+    const reached = new Set([name]);
+    for (const [file, entry] of Object.entries((parse(snapshot) as SnapshotFile).signed.meta)) {
+      const member = versionedName(file.replace(/\.json$/, ''), entry.version);
+      if (!this.#objects.has(member)) {
+        this.#violation(`timestamp ${signed.version} was written before ${member}, which ${name} names`);
+      }
+      reached.add(member);
+    }
+    this.#reached = reached;
+  }
+
+  #violation(text: string): never {
+    this.violations.push(text);
+    throw new Error(`store misused: ${text}`);
+  }
+}
+
+/** A store for the running test, which fails at its end if the store was misused, whoever caught the error. */
+export function memoryStore(): MemoryStore {
+  const store = new MemoryStore();
+  onTestFinished(() => {
+    if (store.violations.length > 0) throw new Error(`store misused: ${store.violations.join('; ')}`);
+  });
+  return store;
+}
+
+function tokenOf(bytes: Uint8Array): VersionToken {
+  return sha256Hex(bytes) as VersionToken;
+}
+
+function parse(bytes: Uint8Array): unknown {
+  return JSON.parse(Buffer.from(bytes).toString('utf8'));
+}
+
+function checkName(name: string): void {
+  const plain = !/[\\\0]/.test(name);
+  if (plain && name.split('/').every((segment) => !['', '.', '..'].includes(segment))) return;
+  throw new CountersignError('metadata-invalid', `object name ${JSON.stringify(name)} is not a plain path`);
+}
