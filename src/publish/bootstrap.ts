@@ -1,0 +1,132 @@
+// The first publication: takes a ceremony's bundle into an empty ledger and an empty store. It follows the commit
+// protocol of every other publication; when it is interrupted, the same command with the same bundle finishes it.
+import { sha256Hex } from '../lib/bytes.ts';
+import type { Clock } from '../lib/clock.ts';
+import { CountersignError } from '../lib/errors.ts';
+import type { History, Intent, Ledger } from '../ledger/ledger.ts';
+import type { Signer } from '../signing/signer.ts';
+import type { ObjectStore } from '../storage/store.ts';
+import { BinDocument } from '../tuf/bin-document.ts';
+import { checkOnlineKey, parseBundle, verifyBundle, type VerifiedBundle } from '../tuf/bundle.ts';
+import { METADATA_PREFIX } from '../tuf/layout.ts';
+import { SnapshotDocument } from '../tuf/snapshot-document.ts';
+import { publishSnapshot, writeBins } from './commit.ts';
+import { takeLease, type LeaseTaker } from './lease.ts';
+import { expiresAt } from './plan.ts';
+import { sealedBundle, sealSnapshot } from './seal.ts';
+import type { Lifetimes } from './settings.ts';
+import { loadTimestamp, offlineRoles } from './verified-reads.ts';
+import { writeOnce } from './write.ts';
+
+export interface BootstrapPorts extends LeaseTaker {
+  readonly ledger: Ledger;
+  readonly history: History;
+  readonly store: ObjectStore;
+  readonly signer: Signer;
+  readonly clock: Clock;
+  readonly lifetimes: Lifetimes;
+  /** Called with bins written, and their number. */
+  readonly progress?: (done: number, total: number) => void;
+}
+
+export interface BootstrapReport {
+  readonly snapshot: number;
+  readonly bins: number;
+  readonly rootVersion: number;
+  readonly resumed: boolean;
+}
+
+/**
+ * Founds a repository.
+ * @throws CountersignError `bundle-invalid`, `key-mismatch`, `not-empty`; `lease-lost` while a service runs on the
+ *   same ledger; the errors of the ports.
+ */
+export async function bootstrap(bundleBytes: Uint8Array, ports: BootstrapPorts): Promise<BootstrapReport> {
+  const { ledger, store, signer, clock } = ports;
+  const bundle = await verifyBundle(parseBundle(bundleBytes), clock.now());
+  checkOnlineKey(bundle, signer.keyid);
+  const digest = sha256Hex(bundleBytes);
+  const lease = await takeLease(ledger, clock, ports);
+  const interrupted = await interruptedBootstrap(ports, digest);
+  const intent = interrupted ?? genesis(bundle, digest, clock.now(), ports.lifetimes);
+  if (interrupted === undefined) {
+    await checkEmpty(store);
+    await ledger.advance(lease.epoch, intent); // COMMIT POINT
+  }
+  const { root, targets, bins } = bundle.trusted;
+  const roles = offlineRoles(intent.roles, root.signed, targets.signed, bins.signed);
+  for (const { file, trust } of sealedBundle(bundle)) await writeOnce(store, file, trust);
+  await writeBins(
+    ports,
+    roles,
+    intent,
+    ({ version }) => Promise.resolve(BinDocument.empty(version, intent.expires.bin)),
+    (done) => ports.progress?.(done, intent.bins.length),
+  );
+  const snapshot = SnapshotDocument.first(bundle.layout, {
+    version: intent.snapshot,
+    expires: intent.expires.snapshot,
+    targetsVersion: intent.roles.targets,
+    binsVersion: intent.roles.bins,
+    bins: intent.bins,
+  });
+  const sealed = await sealSnapshot(signer, roles, snapshot);
+  const timestamp = interrupted === undefined ? undefined : await loadTimestamp(store, roles);
+  await publishSnapshot(ports, roles, { intent, changes: [] }, sealed, timestamp);
+  await ledger.lease({ holder: ports.holder, ttlMs: 0, now: clock.now() });
+  return {
+    snapshot: intent.snapshot,
+    bins: intent.bins.length,
+    rootVersion: intent.roles.root,
+    resumed: interrupted !== undefined,
+  };
+}
+
+function genesis(bundle: VerifiedBundle, digest: string, now: number, lifetimes: Lifetimes): Intent {
+  const { root, targets, bins } = bundle.trusted;
+  return {
+    snapshot: 1,
+    timestamp: 1,
+    at: now,
+    expires: expiresAt(now, lifetimes),
+    roles: {
+      root: root.signed.version,
+      targets: targets.signed.version,
+      bins: bins.signed.version,
+    },
+    events: [],
+    rejected: [],
+    bins: Array.from({ length: bundle.layout.count }, (_, bin) => ({ bin, version: 1 })),
+    bundle: digest,
+    trustedRoot: bundle.roots.at(-1)?.bytes.toString('utf8') ?? '',
+  };
+}
+
+/** The intent of an earlier run with the same bundle that did not come to its end. */
+async function interruptedBootstrap(
+  { history }: BootstrapPorts,
+  digest: string,
+): Promise<Intent | undefined> {
+  const head = await history.head();
+  if (head === undefined) return undefined;
+  const { unfinished } = head;
+  if (unfinished?.snapshot !== 1) {
+    throw new CountersignError(
+      'not-empty',
+      `the ledger holds a repository at snapshot ${head.snapshot} already`,
+    );
+  }
+  if (unfinished.bundle !== digest) {
+    throw new CountersignError(
+      'not-empty',
+      `the ledger holds an interrupted bootstrap with bundle ${unfinished.bundle ?? ''}, this one is ${digest}`,
+    );
+  }
+  return unfinished;
+}
+
+async function checkEmpty(store: ObjectStore): Promise<void> {
+  for await (const { name } of store.list(METADATA_PREFIX)) {
+    throw new CountersignError('not-empty', `the store holds ${name} already`);
+  }
+}

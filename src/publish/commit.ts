@@ -1,0 +1,135 @@
+// The commit protocol: one ledger transaction decides, everything after it can be repeated. A crash at any line below
+// the commit point is finished by `complete`, called by ./recover.ts at start-up with the same arguments.
+//
+// May assume: the plan was made for the head and the lease that the caller holds. Next: ./seal.ts, ./write.ts
+import type { Clock } from '../lib/clock.ts';
+import { mapConcurrent } from '../lib/concurrency.ts';
+import { sha256Hex } from '../lib/bytes.ts';
+import type { BinVersion, Ledger, Lease, TargetChange } from '../ledger/ledger.ts';
+import type { Signer } from '../signing/signer.ts';
+import type { ObjectStore } from '../storage/store.ts';
+import type { BinDocument, BinEdits } from '../tuf/bin-document.ts';
+import type { TargetFile } from '../tuf/metadata.ts';
+import type { SnapshotDocument } from '../tuf/snapshot-document.ts';
+import type { Plan } from './plan.ts';
+import { sealBins, sealSnapshot, sealTimestamp, type SealedFile } from './seal.ts';
+import type { OfflineRoles, PublicTimestamp } from './verified-reads.ts';
+import { replaceTimestamp, writeOnce } from './write.ts';
+
+/** Bins signed in one call of the signer, and held in memory at once. */
+const SLICE = 16;
+
+/** Slices in hand at once: while one is written, the next is signed. */
+const SLICES_IN_FLIGHT = 2;
+
+export interface CommitPorts {
+  readonly ledger: Ledger;
+  readonly store: ObjectStore;
+  readonly signer: Signer;
+  readonly clock: Clock;
+}
+
+/** What is public before a publication. */
+export interface Published {
+  readonly roles: OfflineRoles;
+  readonly snapshot: SnapshotDocument;
+  readonly timestamp: PublicTimestamp | undefined;
+}
+
+/** Where the bins of a publication come from, as they were before it. */
+export type BaseDocument = (bin: number) => Promise<BinDocument>;
+
+/**
+ * Publishes a plan.
+ * @throws CountersignError `head-moved`, `lease-lost` before anything is written; any error of `complete` after.
+ */
+export async function commit(
+  ports: CommitPorts,
+  lease: Lease,
+  published: Published,
+  plan: Plan,
+  base: BaseDocument,
+): Promise<Published> {
+  await ports.ledger.advance(lease.epoch, plan.intent); // COMMIT POINT
+  return complete(ports, published, plan, base);
+}
+
+/** Carries out what was committed, in an order in which every moment is consistent. Idempotent. */
+export async function complete(
+  ports: CommitPorts,
+  { roles, snapshot, timestamp }: Published,
+  { intent, changes }: Plan,
+  base: BaseDocument,
+): Promise<Published> {
+  const next = snapshot.edit({
+    version: intent.snapshot,
+    expires: intent.expires.snapshot,
+    targetsVersion: intent.roles.targets,
+    binsVersion: intent.roles.bins,
+    bins: intent.bins,
+  });
+  const edits = editsByBin(changes, snapshot);
+  // The snapshot is signed beside the bins, and written after all of them.
+  const [sealedSnapshot] = await Promise.all([
+    sealSnapshot(ports.signer, roles, next),
+    writeBins(ports, roles, intent, async ({ bin, version }) =>
+      (await base(bin)).edit(edits.get(bin) ?? new Map(), version, intent.expires.bin),
+    ),
+  ]);
+  const published = await publishSnapshot(ports, roles, { intent, changes }, sealedSnapshot, timestamp);
+  return { roles, snapshot: next, timestamp: published };
+}
+
+/** Signs and writes the bins of a publication, with memory bounded whatever their number. */
+export async function writeBins(
+  { store, signer }: CommitPorts,
+  roles: OfflineRoles,
+  { bins, at }: { readonly bins: readonly BinVersion[]; readonly at: number },
+  edited: (bin: BinVersion) => Promise<BinDocument>,
+  progress?: (written: number) => void,
+): Promise<void> {
+  const slices = Array.from({ length: Math.ceil(bins.length / SLICE) }, (_, i) =>
+    bins.slice(i * SLICE, (i + 1) * SLICE),
+  );
+  let written = 0;
+  await mapConcurrent(slices, SLICES_IN_FLIGHT, async (slice) => {
+    const documents = await Promise.all(
+      slice.map(async (bin) => ({ index: bin.bin, document: await edited(bin) })),
+    );
+    const files = await sealBins(signer, roles, documents, at);
+    await Promise.all(files.map((file) => writeOnce(store, file, roles.binTrust)));
+    written += slice.length;
+    progress?.(written);
+  });
+}
+
+/** The last steps: snapshot, timestamp, ledger. Every bin that the snapshot names must be in the store. */
+export async function publishSnapshot(
+  { ledger, store, signer, clock }: CommitPorts,
+  roles: OfflineRoles,
+  { intent, changes }: Plan,
+  sealedSnapshot: SealedFile,
+  timestamp: PublicTimestamp | undefined,
+): Promise<PublicTimestamp> {
+  const snapshotBytes = await writeOnce(store, sealedSnapshot, roles.snapshotTrust);
+  const sealedTimestamp = await sealTimestamp(signer, roles, intent.timestamp, intent.expires.timestamp, {
+    version: intent.snapshot,
+    length: snapshotBytes.length,
+    hashes: { sha256: sha256Hex(snapshotBytes) },
+  });
+  const published = await replaceTimestamp(store, roles, sealedTimestamp, timestamp);
+  await ledger.finish(intent, changes, clock.now());
+  return published;
+}
+
+function editsByBin(
+  changes: readonly TargetChange[],
+  { layout }: SnapshotDocument,
+): ReadonlyMap<number, BinEdits> {
+  const edits = new Map<number, Map<string, TargetFile | undefined>>();
+  for (const { path, target } of changes) {
+    const bin = layout.indexOf(path);
+    edits.set(bin, (edits.get(bin) ?? new Map<string, TargetFile | undefined>()).set(path, target));
+  }
+  return edits;
+}

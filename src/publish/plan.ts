@@ -1,0 +1,58 @@
+// A publication before it happens: which bins get which version, what is rejected, when everything expires. Pure:
+// the same head, events and time give the same plan, to the byte.
+//
+// May assume: every statement that `lookup` gives was verified. Next: ./commit.ts
+import type { AcceptedEvent, BinVersion, Head, Intent, TargetChange } from '../ledger/ledger.ts';
+import { formatExpires } from '../tuf/lifetimes.ts';
+import type { SnapshotDocument } from '../tuf/snapshot-document.ts';
+import { applyEvents, type Statement } from './apply-events.ts';
+import type { Lifetimes } from './settings.ts';
+
+export interface PlanInput {
+  readonly head: Head;
+  /** The snapshot of the head. */
+  readonly snapshot: SnapshotDocument;
+  readonly events: readonly AcceptedEvent[];
+  /** What the snapshot says about each path that an event names. */
+  readonly lookup: (path: string) => Statement;
+  /** Bins to be signed again because their time has come. */
+  readonly renewals: readonly number[];
+  /** Time T, milliseconds since the epoch; not before the head's. */
+  readonly now: number;
+  readonly lifetimes: Lifetimes;
+}
+
+export interface Plan {
+  readonly intent: Intent;
+  readonly changes: readonly TargetChange[];
+}
+
+export function plan(input: PlanInput): Plan {
+  const { head, snapshot, events, now, lifetimes } = input;
+  const { layout } = snapshot;
+  const { changes, rejected } = applyEvents(events, input.lookup);
+  const touched = new Set([...changes.map(({ path }) => layout.indexOf(path)), ...input.renewals]);
+  const bins = [...touched]
+    .sort((a, b) => a - b)
+    .map((bin): BinVersion => ({ bin, version: snapshot.versionOf(bin) + 1 }));
+  const intent: Intent = {
+    snapshot: head.snapshot + 1,
+    timestamp: head.timestamp + 1,
+    at: now,
+    expires: expiresAt(now, lifetimes),
+    roles: head.roles,
+    events: events.map(({ position }) => position),
+    rejected,
+    bins,
+  };
+  return { intent, changes };
+}
+
+/** The `expires` of everything that is signed at time `now`. */
+export function expiresAt(now: number, { timestampMs, snapshotMs, binMs }: Lifetimes): Intent['expires'] {
+  return {
+    timestamp: formatExpires(now + timestampMs),
+    snapshot: formatExpires(now + snapshotMs),
+    bin: formatExpires(now + binMs),
+  };
+}

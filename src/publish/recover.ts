@@ -1,0 +1,61 @@
+// A publication that was committed but not finished: the process died, or the store did. The ledger says what was
+// decided; the plan is made again from it and completed by the code that would have completed it then.
+import { FatalError } from '../lib/errors.ts';
+import type { AcceptedEvent, Intent, Ledger } from '../ledger/ledger.ts';
+import { applyEvents } from './apply-events.ts';
+import { gatherBatch, type BatchSource } from './batch.ts';
+import { complete, type CommitPorts, type Published } from './commit.ts';
+
+/** Finishes `intent` on top of what is public. Errors as `complete`. */
+export async function recover(
+  ports: CommitPorts,
+  published: Published,
+  source: BatchSource,
+  intent: Intent,
+): Promise<Published> {
+  const rejected = new Set(intent.rejected.map(({ position }) => position));
+  const events = (await settledEvents(ports.ledger, intent)).filter(
+    ({ position }) => !rejected.has(position),
+  );
+  const bins = intent.bins.map(({ bin }) => bin);
+  const batch = await gatherBatch(source, events, bins, ports.clock.now());
+  if (batch.renewals.length < bins.length) {
+    throw new FatalError(
+      'bin-altered',
+      `publication ${intent.snapshot} was committed and cannot be completed: ` +
+        source.altered
+          .list()
+          .map(({ message }) => message)
+          .join('; '),
+    );
+  }
+  const applied = applyEvents(events, (path) => batch.lookup(path));
+  const contradiction = applied.rejected[0];
+  if (contradiction !== undefined) {
+    throw new FatalError(
+      'ledger-invalid',
+      `publication ${intent.snapshot} was committed with event ${contradiction.position}, which is now refused: ` +
+        contradiction.reason,
+    );
+  }
+  return complete(ports, published, { intent, changes: applied.changes }, (bin) => batch.document(bin));
+}
+
+async function settledEvents(ledger: Ledger, intent: Intent): Promise<AcceptedEvent[]> {
+  const wanted = new Set(intent.events);
+  const events: AcceptedEvent[] = [];
+  let position = (intent.events[0] ?? 1) - 1;
+  while (events.length < wanted.size) {
+    const page = await ledger.read(position, 10_000);
+    const last = page.at(-1);
+    if (last === undefined) {
+      throw new FatalError(
+        'ledger-invalid',
+        `publication ${intent.snapshot} settles ${wanted.size} events, the ledger holds ${events.length} of them`,
+      );
+    }
+    events.push(...page.filter((event) => wanted.has(event.position)));
+    position = last.position;
+  }
+  return events;
+}

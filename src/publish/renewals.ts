@@ -1,0 +1,97 @@
+// Which bins are to be signed again, before they expire (PEP 458 "Metadata Expiry Times"). Each bin has a slot in a
+// cycle of half its lifetime; slots are spread evenly, so that renewal is a trickle and not a nightly storm
+// (docs/operations.md has the chart). A bin that an upload touched in the meantime passes over its turn.
+import type { BinState, BinVersion } from '../ledger/ledger.ts';
+import { latestSlot, renewalAge } from '../tuf/lifetimes.ts';
+
+/** Bins renewed in a publication of their own: some 40 ms of work at 1,000 targets a bin. */
+const SLICE = 32;
+
+/** Bins renewed along with events: so few that the events do not notice. */
+const SLICE_BESIDE_EVENTS = 8;
+
+/** Due bins wait for company up to this share of a cycle (11 minutes of 12 hours): a snapshot costs 0.5 MB. */
+const PATIENCE = 1 / 64;
+
+/** Milliseconds after the last event during which renewals keep out of the way of the next one. */
+const BUSY_MS = 1000;
+
+/** Milliseconds for which a list of due bins is kept. */
+const LIST_AGE_MS = 1000;
+
+interface DueBin {
+  readonly bin: number;
+  /** Milliseconds since the epoch. */
+  readonly since: number;
+}
+
+export class RenewalTable {
+  readonly #signedAt: Float64Array;
+  readonly #expires: Float64Array;
+  readonly #cycleMs: number;
+  #due: DueBin[] = [];
+  #listedAt = Number.NEGATIVE_INFINITY;
+  #lastEventAt = Number.NEGATIVE_INFINITY;
+
+  constructor(states: readonly BinState[], binLifetimeMs: number) {
+    this.#signedAt = Float64Array.from(states, ({ signedAt }) => signedAt);
+    this.#expires = Float64Array.from(states, ({ expires }) => expires);
+    this.#cycleMs = renewalAge(binLifetimeMs);
+  }
+
+  /** Notes that bins were signed at time `at`; `withEvents`: uploads are arriving. Milliseconds since the epoch. */
+  signed(bins: readonly BinVersion[], at: number, expires: number, withEvents: boolean): void {
+    for (const { bin } of bins) {
+      this.#signedAt[bin] = at;
+      this.#expires[bin] = expires;
+    }
+    const fresh = new Set(bins.map(({ bin }) => bin));
+    this.#due = this.#due.filter(({ bin }) => !fresh.has(bin));
+    if (withEvents) this.#lastEventAt = at;
+  }
+
+  /** The bins to renew in the next publication, most urgent first; `beside`: it carries events anyway. */
+  next(now: number, beside: boolean): number[] {
+    const due = this.#list(now);
+    const first = due[0];
+    if (first === undefined) return [];
+    if (beside) return numbers(due.slice(0, SLICE_BESIDE_EVENTS));
+    const worthIt = due.length >= SLICE || now - first.since >= this.#cycleMs * PATIENCE;
+    const busy = now - this.#lastEventAt < BUSY_MS;
+    return worthIt ? numbers(due.slice(0, busy ? SLICE_BESIDE_EVENTS : SLICE)) : [];
+  }
+
+  /** Number of bins whose time has come. */
+  dueCount(now: number): number {
+    return this.#list(now).length;
+  }
+
+  /** Milliseconds since the epoch. */
+  get earliestExpiry(): number {
+    return this.#expires.reduce((earliest, expires) => Math.min(earliest, expires), Number.POSITIVE_INFINITY);
+  }
+
+  #list(now: number): readonly DueBin[] {
+    if (this.#due.length === 0 || now - this.#listedAt >= LIST_AGE_MS || now < this.#listedAt) {
+      this.#listedAt = now;
+      this.#due = [];
+      this.#signedAt.forEach((signedAt, bin) => {
+        const since = this.#dueSince(bin, signedAt);
+        if (since <= now) this.#due.push({ bin, since });
+      });
+      this.#due.sort((a, b) => a.since - b.since);
+    }
+    return this.#due;
+  }
+
+  #dueSince(bin: number, signedAt: number): number {
+    const slot = latestSlot(bin, this.#signedAt.length, this.#cycleMs, signedAt) + this.#cycleMs;
+    // A bin that was signed for a shorter life than today's setting cannot wait for its slot.
+    const expires = this.#expires[bin] ?? 0;
+    return Math.min(slot, expires - (expires - signedAt) / 4);
+  }
+}
+
+function numbers(due: readonly DueBin[]): number[] {
+  return due.map(({ bin }) => bin);
+}

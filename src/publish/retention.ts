@@ -1,0 +1,120 @@
+// Removing what no client can still need: mark and sweep. Versions only grow, so one snapshot marks everything: what it
+// names, and all later versions, stay. Memory does not grow with the number of objects, and a publisher that writes
+// meanwhile only adds what is kept.
+import type { Clock } from '../lib/clock.ts';
+import { mapConcurrent } from '../lib/concurrency.ts';
+import { CountersignError } from '../lib/errors.ts';
+import type { History } from '../ledger/ledger.ts';
+import type { ObjectStore } from '../storage/store.ts';
+import { METADATA_PREFIX, parseVersionedName, TIMESTAMP_NAME } from '../tuf/layout.ts';
+import type { SnapshotDocument } from '../tuf/snapshot-document.ts';
+import { loadOfflineRoles, loadSnapshot } from './verified-reads.ts';
+
+/** Objects removed at once. */
+const REMOVALS_IN_FLIGHT = 16;
+
+/** Objects collected before they are removed. */
+const PORTION = 1024;
+
+export interface RetentionPorts {
+  readonly history: History;
+  readonly store: ObjectStore;
+  readonly clock: Clock;
+  /** Milliseconds for which a snapshot stays readable after another one replaced it. */
+  readonly snapshotsMs: number;
+  /** Milliseconds for which settled events are remembered. */
+  readonly eventsMs: number;
+  /** Counts what would be removed, removes nothing. */
+  readonly dryRun?: boolean;
+  readonly progress?: (looked: number, removed: number) => void;
+}
+
+export interface RetentionReport {
+  /** Everything that this snapshot names, and everything later, was kept. */
+  readonly oldestSnapshot: number;
+  readonly kept: number;
+  readonly removed: number;
+  /** Bytes. */
+  readonly removedBytes: number;
+  /** Objects under `metadata/` whose names mean nothing here; left alone. */
+  readonly unknown: number;
+  readonly forgottenEvents: number;
+}
+
+/**
+ * Removes superseded metadata, never a root (interop rule 9), and forgets old events.
+ * @throws CountersignError `not-bootstrapped`; the errors of reading and verifying a snapshot; nothing is removed then.
+ */
+export async function collectGarbage(ports: RetentionPorts): Promise<RetentionReport> {
+  const { history, store, clock, dryRun = false } = ports;
+  const head = await history.head();
+  if (head === undefined) throw new CountersignError('not-bootstrapped', 'the ledger holds no repository');
+  const now = clock.now();
+  const oldest = await oldestKept(ports, now - ports.snapshotsMs);
+  const report = { kept: 0, removed: 0, removedBytes: 0, unknown: 0 };
+  if (oldest !== undefined) {
+    const snapshot = await loadSnapshot(store, await loadOfflineRoles(store, head), oldest);
+    let portion: string[] = [];
+    const sweep = async (): Promise<void> => {
+      if (!dryRun) await mapConcurrent(portion, REMOVALS_IN_FLIGHT, (name) => store.remove(name));
+      portion = [];
+      ports.progress?.(report.kept + report.removed, report.removed);
+    };
+    for await (const { name, size } of store.list(METADATA_PREFIX)) {
+      const use = useOf(name, snapshot);
+      if (use === 'unknown') report.unknown += 1;
+      if (use !== 'superseded') {
+        report.kept += 1;
+        continue;
+      }
+      report.removed += 1;
+      report.removedBytes += size;
+      portion.push(name);
+      if (portion.length >= PORTION) await sweep();
+    }
+    await sweep();
+  }
+  const forgottenEvents = dryRun ? 0 : await history.prune(now - ports.eventsMs);
+  return { oldestSnapshot: oldest ?? 1, ...report, forgottenEvents };
+}
+
+/** What an object is to a client that begins with `oldest` or a later snapshot. */
+function useOf(name: string, oldest: SnapshotDocument): 'needed' | 'superseded' | 'unknown' {
+  if (name === TIMESTAMP_NAME) return 'needed';
+  const parsed = parseVersionedName(name);
+  if (parsed === undefined) return 'unknown';
+  const needed = oldestNeeded(parsed.role, oldest);
+  if (needed === undefined) return 'unknown';
+  return parsed.version < needed ? 'superseded' : 'needed';
+}
+
+function oldestNeeded(role: string, oldest: SnapshotDocument): number | undefined {
+  switch (role) {
+    case 'root':
+      return 1; // Every root, for ever: interop rule 9.
+    case 'snapshot':
+      return oldest.version;
+    case 'targets':
+      return oldest.targetsVersion;
+    case 'bins':
+      return oldest.binsVersion;
+    default: {
+      const bin = oldest.layout.parse(role);
+      return bin === undefined ? undefined : oldest.versionOf(bin);
+    }
+  }
+}
+
+/** The snapshot that was current at time `ms`, or the next one that is still there; undefined: none is that old. */
+async function oldestKept({ history, store }: RetentionPorts, ms: number): Promise<number | undefined> {
+  const current = await history.snapshotAt(ms);
+  if (current === undefined) return undefined;
+  let oldest: number | undefined;
+  for await (const { name } of store.list(METADATA_PREFIX)) {
+    const parsed = parseVersionedName(name);
+    if (parsed?.role !== 'snapshot' || parsed.version < current) continue;
+    if (oldest === undefined || parsed.version < oldest) oldest = parsed.version;
+    if (oldest === current) break;
+  }
+  return oldest;
+}

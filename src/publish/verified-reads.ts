@@ -1,0 +1,147 @@
+// Reading the store, which is not trusted: nothing leaves this module that did not verify against the root in the
+// ledger. Whoever can write to the bucket must not be able to launder a change through our key (docs/trust.md).
+import { CountersignError, FatalError, hasCode, messageOf } from '../lib/errors.ts';
+import type { Head } from '../ledger/ledger.ts';
+import type { ObjectStore, VersionToken } from '../storage/store.ts';
+import type { BinDocument } from '../tuf/bin-document.ts';
+import { binsTrust, binTrust, type BinsTrust } from '../tuf/delegations.ts';
+import type { Envelope } from '../tuf/envelope.ts';
+import { TIMESTAMP_NAME, versionedName } from '../tuf/layout.ts';
+import { MAX_METADATA_BYTES } from '../tuf/metadata-limits.ts';
+import type { Root, Targets, Timestamp } from '../tuf/metadata.ts';
+import { parseRoot } from '../tuf/parse-root.ts';
+import { parseTargets } from '../tuf/parse-targets.ts';
+import { parseTimestamp } from '../tuf/parse-timestamp.ts';
+import type { SnapshotDocument } from '../tuf/snapshot-document.ts';
+import { verifyEnvelope, type RoleTrust } from '../tuf/threshold.ts';
+import {
+  checkVersion,
+  topLevelTrust,
+  verifyBinFile,
+  verifySnapshotFile,
+  type Moment,
+} from '../tuf/verify-roles.ts';
+
+/** Renewing expired roles is the service's task, so it reads them; everything else is still checked. */
+const AT_ANY_TIME: Moment = { now: 0, expiry: 'ignored' };
+
+/** The offline roles of a repository, verified down from the root that the ledger holds. */
+export interface OfflineRoles {
+  readonly versions: Head['roles'];
+  readonly root: Root;
+  readonly targets: Targets;
+  readonly bins: Targets;
+  readonly snapshotTrust: RoleTrust;
+  readonly timestampTrust: RoleTrust;
+  readonly binTrust: BinsTrust;
+}
+
+/** Reads the offline roles that the head names. Errors as `loadSnapshot`. */
+export async function loadOfflineRoles(store: ObjectStore, head: Head): Promise<OfflineRoles> {
+  const root = parseRoot(Buffer.from(head.trustedRoot)).signed;
+  const targetsBytes = await read(store, versionedName('targets', head.roles.targets));
+  const targets = await verifyEnvelope('targets', topLevelTrust(root, 'targets'), parseTargets(targetsBytes));
+  checkVersion('targets', targets.signed.version, head.roles.targets);
+  const binsBytes = await read(store, versionedName('bins', head.roles.bins));
+  const bins = await verifyEnvelope('bins', binsTrust(targets.signed), parseTargets(binsBytes));
+  checkVersion('bins', bins.signed.version, head.roles.bins);
+  return offlineRoles(head.roles, root, targets.signed, bins.signed);
+}
+
+/** Puts roles together that were verified already (a ceremony's bundle). */
+export function offlineRoles(
+  versions: Head['roles'],
+  root: Root,
+  targets: Targets,
+  bins: Targets,
+): OfflineRoles {
+  return {
+    versions,
+    root,
+    targets,
+    bins,
+    snapshotTrust: topLevelTrust(root, 'snapshot'),
+    timestampTrust: topLevelTrust(root, 'timestamp'),
+    binTrust: binTrust(bins),
+  };
+}
+
+/**
+ * Reads one version of the snapshot.
+ * @throws CountersignError `metadata-missing`, `metadata-invalid`, `signature-invalid`, `store-unavailable`.
+ */
+export async function loadSnapshot(
+  store: ObjectStore,
+  roles: OfflineRoles,
+  version: number,
+): Promise<SnapshotDocument> {
+  const bytes = await read(store, versionedName('snapshot', version), MAX_METADATA_BYTES.snapshot);
+  const snapshot = await verifySnapshotFile(bytes, roles.snapshotTrust);
+  checkVersion('snapshot', snapshot.version, version);
+  return snapshot;
+}
+
+/**
+ * Reads a bin in the version that the snapshot names.
+ * @throws CountersignError `bin-altered` when it is missing or does not verify; `store-unavailable`.
+ */
+export async function loadBin(
+  store: ObjectStore,
+  roles: OfflineRoles,
+  snapshot: SnapshotDocument,
+  index: number,
+): Promise<BinDocument> {
+  const version = snapshot.versionOf(index);
+  const name = versionedName(roles.binTrust.layout.name(index), version);
+  try {
+    const bytes = await read(store, name);
+    return await verifyBinFile(bytes, roles.binTrust, index, version, AT_ANY_TIME);
+  } catch (error) {
+    if (hasCode(error, 'store-unavailable') || !(error instanceof CountersignError)) throw error;
+    throw new FatalError(
+      'bin-altered',
+      `${name} in the store is not what was published (${messageOf(error)}); ` +
+        'it is not re-signed, and events for this bin wait until the object is restored',
+      { cause: error, details: { object: name } },
+    );
+  }
+}
+
+/** What `timestamp.json` in the store says, if it verifies, and the token to replace it with. */
+export interface PublicTimestamp {
+  readonly token: VersionToken;
+  readonly envelope: Envelope<Timestamp>;
+}
+
+/**
+ * Reads the public timestamp; undefined when there is none.
+ * @throws FatalError `timestamp-conflict` when it does not verify: somebody else wrote it.
+ */
+export async function loadTimestamp(
+  store: ObjectStore,
+  roles: OfflineRoles,
+): Promise<PublicTimestamp | undefined> {
+  try {
+    const object = await store.get(TIMESTAMP_NAME, MAX_METADATA_BYTES.timestamp);
+    if (object === undefined) return undefined;
+    const envelope = await verifyEnvelope('timestamp', roles.timestampTrust, parseTimestamp(object.bytes));
+    return { token: object.token, envelope };
+  } catch (error) {
+    if (hasCode(error, 'store-unavailable') || !(error instanceof CountersignError)) throw error;
+    throw new FatalError(
+      'timestamp-conflict',
+      `${TIMESTAMP_NAME} in the store was not made by this service: ${messageOf(error)}`,
+      { cause: error },
+    );
+  }
+}
+
+async function read(
+  store: ObjectStore,
+  name: string,
+  maxBytes: number = MAX_METADATA_BYTES.targets,
+): Promise<Uint8Array> {
+  const object = await store.get(name, maxBytes);
+  if (object === undefined) throw new CountersignError('metadata-missing', `${name} is not in the store`);
+  return object.bytes;
+}
