@@ -12,7 +12,9 @@ export function leaseTable(connection: SqliteConnection) {
   );
 
   function current(): Lease | undefined {
-    return select.get() as Lease | undefined;
+    const row = select.get() as Lease | undefined;
+    // Copied: the driver adds a member of its own to the rows it gives.
+    return row === undefined ? undefined : { holder: row.holder, epoch: row.epoch, until: row.until };
   }
 
   function write(lease: Lease): Lease {
