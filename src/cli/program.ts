@@ -4,6 +4,7 @@ import { DEFAULT_CONFIG_FILE } from '../config.ts';
 import { VERSION } from '../lib/version.ts';
 import { addInitCommand } from './init.ts';
 import { addPublishCommand } from './publish.ts';
+import { addStatusCommand } from './status.ts';
 import { failureOf, type ExitStatus } from './exit.ts';
 import { Session, type CliContext, type GlobalOptions, type Perform } from './session.ts';
 
@@ -66,5 +67,6 @@ Examples:
     );
   addInitCommand(program, perform);
   addPublishCommand(program, perform);
+  addStatusCommand(program, perform);
   return program;
 }
