@@ -26,6 +26,8 @@ export interface RetentionPorts {
   readonly eventsMs: number;
   /** Counts what would be removed, removes nothing. */
   readonly dryRun?: boolean;
+  /** Ends the sweep early; what was removed until then was not needed. */
+  readonly signal?: AbortSignal;
   readonly progress?: (looked: number, removed: number) => void;
 }
 
@@ -61,6 +63,7 @@ export async function collectGarbage(ports: RetentionPorts): Promise<RetentionRe
       ports.progress?.(report.kept + report.removed, report.removed);
     };
     for await (const { name, size } of store.list(METADATA_PREFIX)) {
+      if (ports.signal?.aborted === true) break;
       const use = useOf(name, snapshot);
       if (use === 'unknown') report.unknown += 1;
       if (use !== 'superseded') {

@@ -1,0 +1,170 @@
+// The composition root: opens what the configuration names, and puts publisher and HTTP edge together.
+import { readFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import type { Config } from './config.ts';
+import { isLoopbackHost } from './config/backends.ts';
+import { DEFAULT_HTTP_LIMITS } from './http/server-deps.ts';
+import { buildServer } from './http/server.ts';
+import { parseTokens, type Authenticator } from './http/tokens.ts';
+import type { History, Ledger } from './ledger/ledger.ts';
+import { openSqliteLedger } from './ledger/sqlite-ledger.ts';
+import type { Clock } from './lib/clock.ts';
+import { CountersignError, messageOf } from './lib/errors.ts';
+import type { Logger } from './lib/log.ts';
+import { createMetrics } from './lib/metrics.ts';
+import { VERSION } from './lib/version.ts';
+import { Housekeeping } from './publish/housekeeping.ts';
+import type { LeaseTaker } from './publish/lease.ts';
+import { LiveCatalogue } from './publish/live-catalogue.ts';
+import { Publisher } from './publish/publisher.ts';
+import type { PublisherStatus } from './publish/status.ts';
+import { PublicationWaiter } from './publish/waiter.ts';
+import type { Secrets } from './secrets.ts';
+import { openFileSigner } from './signing/file-signer.ts';
+import type { Signer } from './signing/signer.ts';
+import { openFileStore } from './storage/file-store.ts';
+import type { ObjectStore } from './storage/store.ts';
+
+/** What the process gives to its service: time, identity and randomness. */
+export interface Runtime extends LeaseTaker {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** A new unguessable identifier. */
+  readonly newId: () => string;
+  /** 0 <= r < 1. */
+  readonly random: () => number;
+}
+
+export interface Service {
+  /** `http://127.0.0.1:8458`. */
+  readonly address: string;
+  publisherStatus(): PublisherStatus;
+  /** Finishes the publication in hand, answers open requests, gives the lease back. */
+  stop(): Promise<void>;
+}
+
+export function openStore({ store }: Pick<Config, 'store'>): Promise<ObjectStore> {
+  return openFileStore(store.directory);
+}
+
+export function openLedger({ ledger }: Pick<Config, 'ledger'>): Promise<Ledger & History> {
+  return openSqliteLedger(ledger.path);
+}
+
+export async function openSigner({ signer }: Pick<Config, 'signer'>, secrets: Secrets): Promise<Signer> {
+  return openFileSigner({ path: signer.path, passphrase: await secrets.signerPassphrase() });
+}
+
+/**
+ * Starts the service and listens.
+ * @throws CountersignError `config-invalid`, `secret-unreadable`, `ledger-unavailable`, `store-unavailable`.
+ */
+export async function startService(config: Config, secrets: Secrets, runtime: Runtime): Promise<Service> {
+  const { clock, log } = runtime;
+  const auth = await openAuthenticator(config);
+  const tls = await readTls(config);
+  const signer = await openSigner(config, secrets);
+  const ledger = await openLedger(config);
+  const store = await openStore(config);
+  const metrics = createMetrics({ process: true });
+  const waiter = new PublicationWaiter(ledger, clock);
+  const stopping = new AbortController();
+  const settings = { ...config.publish, lifetimes: config.lifetimes };
+  const publisher = new Publisher({
+    ...runtime,
+    ledger,
+    history: ledger,
+    store,
+    signer,
+    settings,
+    metrics,
+    waiter,
+  });
+  const housekeeping = new Housekeeping({
+    history: ledger,
+    store,
+    clock,
+    log,
+    ...config.retention,
+    isPublisher: () => publisher.status().role === 'publishing',
+  });
+  const app = await buildServer({
+    ...runtime,
+    ledger,
+    history: ledger,
+    store,
+    catalogue: new LiveCatalogue(ledger, store),
+    waiter,
+    publisher,
+    auth,
+    targets: config.targets,
+    limits: { ...DEFAULT_HTTP_LIMITS, ...config.limits },
+    retentionMs: config.retention.snapshotsMs,
+    metrics,
+    ...(tls === undefined ? {} : { tls }),
+    shutdownSignal: stopping.signal,
+    version: VERSION,
+  });
+  const { host, port } = config.listen;
+  try {
+    await app.listen({ host, port });
+  } catch (error) {
+    await Promise.allSettled([signer.close(), ledger.close()]);
+    throw new CountersignError('config-invalid', `cannot listen on ${host}:${port}: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+  publisher.start();
+  housekeeping.start();
+  const address = addressOf(app.server.address() as AddressInfo, tls === undefined ? 'http' : 'https');
+  log.info({ address, version: VERSION }, 'listening');
+  return {
+    address,
+    publisherStatus: () => publisher.status(),
+    stop: async () => {
+      log.info('stopping');
+      stopping.abort();
+      await housekeeping.stop();
+      // Intake ends first, then the publisher: what was answered before is published or safe in the ledger.
+      await app.close();
+      await publisher.stop();
+      await signer.close();
+      await ledger.close();
+      log.info('stopped');
+    },
+  };
+}
+
+async function openAuthenticator({ auth, listen }: Config): Promise<Authenticator | undefined> {
+  if (auth === undefined) {
+    if (isLoopbackHost(listen.host)) return undefined;
+    throw new CountersignError(
+      'config-invalid',
+      `listen is ${listen.host}:${listen.port} and no auth.tokens is set: anybody could publish; ` +
+        'set auth.tokens, or listen on 127.0.0.1',
+    );
+  }
+  return parseTokens(await readConfigured('auth.tokens', auth.tokens));
+}
+
+async function readTls({ tls }: Config): Promise<{ certificate: string; key: string } | undefined> {
+  if (tls === undefined) return undefined;
+  return {
+    certificate: await readConfigured('tls.certificate', tls.certificate),
+    key: await readConfigured('tls.key', tls.key),
+  };
+}
+
+async function readConfigured(key: string, path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw new CountersignError('config-invalid', `${key} names ${path}: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+function addressOf({ address, family, port }: AddressInfo, scheme: string): string {
+  return `${scheme}://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+}
