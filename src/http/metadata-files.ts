@@ -93,7 +93,7 @@ export function metadataFilesRoute(app: FastifyInstance, { store }: ServerDeps):
         .header('cache-control', name === TIMESTAMP_NAME ? TIMESTAMP_CACHING : IMMUTABLE)
         .header('vary', 'accept-encoding')
         .header('accept-ranges', 'bytes')
-        .type('application/json');
+        .header('content-type', 'application/json');
 
       let coding: Coding =
         headers.range === undefined && file.bytes.length >= MIN_COMPRESSED_BYTES

@@ -119,8 +119,9 @@ function sendProblem(deps: ServerDeps, error: unknown, request: FastifyRequest, 
     .code(problem.status)
     .headers(problem.headers)
     .header('cache-control', 'no-store')
-    .type(PROBLEM_TYPE)
-    .send(problem.body);
+    .header('content-type', PROBLEM_TYPE)
+    // As bytes: Fastify adds a charset to text, which JSON types do not have (RFC 8259 section 11).
+    .send(Buffer.from(problem.body));
 }
 
 /** One line and one observation a request: no body, no query, no token. */

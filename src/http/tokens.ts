@@ -49,7 +49,12 @@ export function parseTokens(text: string): Authenticator {
   const document = parseDocument(text, { strict: true, uniqueKeys: true, schema: 'core' });
   const fault = document.errors[0] ?? document.warnings[0];
   if (fault !== undefined) throw invalid(`is not well-formed YAML (${fault.code})`);
-  const content: unknown = document.toJS({ maxAliasCount: 0 });
+  let content: unknown;
+  try {
+    content = document.toJS({ maxAliasCount: 0 });
+  } catch {
+    throw invalid('has an alias; write every entry out');
+  }
   if (!tokensFile.Check(content)) {
     const first = tokensFile.Errors(content)[0];
     throw invalid(
