@@ -173,9 +173,11 @@ function customProblem(custom: Record<string, unknown>): string | undefined {
     return `is more than ${MAX_CUSTOM_DEPTH} levels deep`;
   if (hasPrototypeKey(custom)) return 'has the key "__proto__"';
   try {
-    const { length } = canonicalBytes(custom as Parameters<typeof canonicalBytes>[0]);
-    if (length <= MAX_CUSTOM_BYTES) return undefined;
-    return `has ${length} bytes as canonical JSON, at most ${MAX_CUSTOM_BYTES} are allowed`;
+    const bytes = canonicalBytes(custom as Parameters<typeof canonicalBytes>[0]);
+    // Canonical JSON writes them unescaped, and a bin's file is its canonical bytes: no client could parse it.
+    if (bytes.some((byte) => byte < 0x20)) return 'has a control character, such as a line end, in a string';
+    if (bytes.length <= MAX_CUSTOM_BYTES) return undefined;
+    return `has ${bytes.length} bytes as canonical JSON, at most ${MAX_CUSTOM_BYTES} are allowed`;
   } catch (error) {
     if (hasCode(error, 'metadata-invalid')) return `has no canonical JSON: ${error.message}`;
     throw error;

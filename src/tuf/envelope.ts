@@ -1,4 +1,5 @@
 // The outer form of every metadata file: a signed part and its signatures (TUF 4.2.1).
+import { asBuffer } from '../lib/bytes.ts';
 import { CountersignError } from '../lib/errors.ts';
 import { canonicalBytes } from './canonical-json.ts';
 import { METADATA_DEPTH, parseStrictJson, type JsonMap, type JsonValue } from './json.ts';
@@ -17,7 +18,19 @@ export interface Envelope<T> {
 
 /** The file as countersign publishes it: compact, with exactly these signatures. */
 export function envelopeFile(envelope: Pick<Envelope<unknown>, 'signedBytes' | 'signatures'>): Buffer {
-  return metadataFile(envelope.signedBytes, envelope.signatures);
+  return metadataFile(jsonOf(envelope.signedBytes), envelope.signatures);
+}
+
+/**
+ * Canonical JSON writes the line ends of a PEM key as they are, JSON does not allow them: in the file they are escapes.
+ * Clients parse the file and make the canonical bytes again.
+ */
+function jsonOf(canonical: Uint8Array): Uint8Array {
+  if (!canonical.some((byte) => byte < 0x20)) return canonical;
+  const escaped = asBuffer(canonical)
+    .toString('latin1')
+    .replace(/[\0-\x1f]/g, (character) => JSON.stringify(character).slice(1, -1));
+  return Buffer.from(escaped, 'latin1');
 }
 
 /** Hex, whole bytes; the longest kind in use is RSA with 8,192 bits. */
