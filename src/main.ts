@@ -20,7 +20,7 @@ process.exitCode = await runCli(process.argv.slice(2), {
   stdout: process.stdout,
   stderr: process.stderr,
   clock: systemClock,
-  holder: `${hostname()}:${process.pid}:${systemClock.now()}`,
+  process: { host: hostname(), pid: process.pid, startedAt: systemClock.now() },
   random: () => randomInt(2 ** 32) / 2 ** 32,
   newId: randomUUID,
   stopRequested: () =>

@@ -2,11 +2,15 @@
 import { Command, CommanderError } from 'commander';
 import { DEFAULT_CONFIG_FILE } from '../config.ts';
 import { VERSION } from '../lib/version.ts';
-import { addInitCommand } from './init.ts';
-import { addPublishCommand } from './publish.ts';
-import { addStatusCommand } from './status.ts';
+import { addBootstrapCommand } from './bootstrap.ts';
 import { failureOf, type ExitStatus } from './exit.ts';
+import { addGcCommand } from './gc.ts';
+import { addInitCommand } from './init.ts';
+import { addKeyCommand } from './key.ts';
+import { addPublishCommand } from './publish.ts';
+import { addServeCommand } from './serve.ts';
 import { Session, type CliContext, type GlobalOptions, type Perform } from './session.ts';
+import { addStatusCommand } from './status.ts';
 
 /** Runs one command; never rejects. */
 export async function runCli(args: readonly string[], context: CliContext): Promise<ExitStatus> {
@@ -65,8 +69,15 @@ Examples:
   countersign serve                    # takes upload events, publishes snapshots
   countersign COMMAND --help           # more examples`,
     );
-  addInitCommand(program, perform);
-  addPublishCommand(program, perform);
-  addStatusCommand(program, perform);
+  const add = [
+    addInitCommand,
+    addKeyCommand,
+    addBootstrapCommand,
+    addServeCommand,
+    addPublishCommand,
+    addStatusCommand,
+    addGcCommand,
+  ];
+  for (const addCommand of add) addCommand(program, perform);
   return program;
 }

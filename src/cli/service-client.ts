@@ -118,13 +118,9 @@ export class ServiceClient {
       // Not a problem document: a proxy answered, and its status is all there is to say.
     }
     const { code, detail, title } = problem;
-    const flaws = firstFlaw(problem['errors']);
     const said = typeof detail === 'string' ? detail : typeof title === 'string' ? title : undefined;
     if (typeof code === 'string' && Object.hasOwn(ERRORS, code)) {
-      return new CountersignError(
-        code as ErrorCode,
-        `${said ?? `the service answered ${response.status}`}${flaws}`,
-      );
+      return new CountersignError(code as ErrorCode, said ?? `the service answered ${response.status}`);
     }
     return new CountersignError(
       'service-unavailable',
@@ -139,15 +135,6 @@ export class ServiceClient {
       cause: error,
     });
   }
-}
-
-/** RFC 9457 problem documents of the service list what is wrong in a body. */
-function firstFlaw(errors: unknown): string {
-  const first: unknown = Array.isArray(errors) ? errors[0] : undefined;
-  if (first === null || typeof first !== 'object') return '';
-  const { line, pointer, detail } = first as { line?: unknown; pointer?: unknown; detail?: unknown };
-  const where = [typeof line === 'number' ? `line ${line}` : '', typeof pointer === 'string' ? pointer : ''];
-  return `: ${[...where, typeof detail === 'string' ? detail : ''].filter((part) => part !== '').join(' ')}`;
 }
 
 export interface ServiceOptions {

@@ -7,6 +7,8 @@ import type { Readable, Writable } from 'node:stream';
 import { loadConfig, type LoadedConfig } from '../config.ts';
 import type { Command } from 'commander';
 import type { Clock } from '../lib/clock.ts';
+import { formatHolder, isGone, type ProcessName } from '../lib/holder.ts';
+import type { LeaseTaker } from '../publish/lease.ts';
 import type { ExitStatus, Failure } from './exit.ts';
 
 export interface Terminal extends Writable {
@@ -21,8 +23,8 @@ export interface CliContext {
   readonly stdout: Terminal;
   readonly stderr: Terminal;
   readonly clock: Clock;
-  /** Identifies this process among publishers: host, process id, start. */
-  readonly holder: string;
+  /** Identifies this process among publishers. */
+  readonly process: ProcessName;
   /** A number from 0 to 1, for jitter. */
   readonly random: () => number;
   /** An identifier that nobody else makes. */
@@ -33,8 +35,8 @@ export interface CliContext {
 
 /** What a command answers. */
 export interface Answer {
-  /** The document of --json. */
-  readonly json: unknown;
+  /** The document of --json; absent when it was printed already. */
+  readonly json?: unknown;
   /** The same for people: lines without the last newline; empty prints nothing. */
   readonly text: string;
   /** 0 unless the command did its work and the result is bad. */
@@ -63,14 +65,21 @@ export class Session {
     return loadConfig({ ...(this.#configFile === undefined ? {} : { file: this.#configFile }), cwd, env });
   }
 
+  /** How this process takes the publisher lease. */
+  get leaseTaker(): LeaseTaker {
+    const own = this.context.process;
+    return { holder: formatHolder(own), isGone: (holder) => isGone(holder, own) };
+  }
+
   /** A message on standard error, for people. */
   note(message: string): void {
     this.context.stderr.write(`${message}\n`);
   }
 
   answer({ json, text }: Answer): void {
-    if (this.json) this.context.stdout.write(`${JSON.stringify(json, null, 2)}\n`);
-    else if (text !== '') this.context.stdout.write(`${text}\n`);
+    if (this.json) {
+      if (json !== undefined) this.context.stdout.write(`${JSON.stringify(json, null, 2)}\n`);
+    } else if (text !== '') this.context.stdout.write(`${text}\n`);
   }
 
   fail({ code, message, remedy }: Failure): void {

@@ -1,0 +1,87 @@
+// countersign bootstrap: takes the ceremony's bundle into an empty store.
+import { open } from 'node:fs/promises';
+import path from 'node:path';
+import type { Command } from 'commander';
+import { CountersignError, messageOf } from '../lib/errors.ts';
+import { bootstrap } from '../publish/bootstrap.ts';
+import { openLedger, openSigner, openStore } from '../service.ts';
+import { MAX_BUNDLE_BYTES } from '../tuf/bundle.ts';
+import { startProgress } from './progress.ts';
+import type { Perform } from './session.ts';
+
+export function addBootstrapCommand(program: Command, perform: Perform): void {
+  program
+    .command('bootstrap')
+    .description(
+      "take the ceremony's bundle into an empty store: verify it, write every bin, publish snapshot 1",
+    )
+    .argument('<bundle>', 'the file that the ceremony made')
+    .addHelpText(
+      'after',
+      `
+The bundle is verified as a client would verify it, and must name the configured signer for the online
+roles. After an interruption run it again with the same bundle: it goes on where it stopped.
+
+Examples:
+  countersign bootstrap bundle.json
+  countersign bootstrap -c /etc/countersign.yaml /media/usb/bundle.json --json`,
+    )
+    .action(
+      perform(async (session, _options, [name = '']) => {
+        const { config, secrets } = await session.load();
+        const { clock, cwd } = session.context;
+        const bundle = await readBundle(path.resolve(cwd, name));
+        const signer = await openSigner(config, secrets);
+        const progress = startProgress(session, 'signing bins');
+        try {
+          const ledger = await openLedger(config);
+          try {
+            const store = await openStore(config);
+            const report = await bootstrap(bundle, {
+              ledger,
+              history: ledger,
+              store,
+              signer,
+              clock,
+              lifetimes: config.lifetimes,
+              progress: progress.report,
+              ...session.leaseTaker,
+            });
+            progress.end();
+            const { snapshot, bins, rootVersion, resumed } = report;
+            const text = [
+              `${resumed ? 'finished the interrupted bootstrap' : 'founded the repository'}: snapshot ${snapshot}, ${bins} bins, root version ${rootVersion}`,
+              'next: countersign serve',
+            ];
+            return { json: report, text: text.join('\n') };
+          } finally {
+            await ledger.close();
+          }
+        } finally {
+          progress.end();
+          await signer.close();
+        }
+      }),
+    );
+}
+
+async function readBundle(file: string): Promise<Uint8Array> {
+  try {
+    const handle = await open(file, 'r');
+    try {
+      const { size } = await handle.stat();
+      if (size > MAX_BUNDLE_BYTES) {
+        throw new CountersignError(
+          'bundle-invalid',
+          `${file} has ${size} bytes, at most ${MAX_BUNDLE_BYTES} are read`,
+        );
+      }
+      return await handle.readFile();
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    if (error instanceof CountersignError) throw error;
+    throw new CountersignError('usage', `cannot read ${file}: ${messageOf(error)}`, { cause: error });
+  }
+}

@@ -1,0 +1,56 @@
+// countersign gc: removes metadata that no retained snapshot reaches, and forgets old events.
+import type { Command } from 'commander';
+import { collectGarbage } from '../publish/retention.ts';
+import { openLedger, openStore } from '../service.ts';
+import { startProgress } from './progress.ts';
+import type { Perform } from './session.ts';
+
+export function addGcCommand(program: Command, perform: Perform): void {
+  program
+    .command('gc')
+    .description('remove what no retained snapshot reaches (never a root), and forget old settled events')
+    .option('--dry-run', 'count what would be removed, remove nothing')
+    .addHelpText(
+      'after',
+      `
+How long things are kept is retention.snapshots and retention.events in the configuration. The service
+may run meanwhile; it does the same by itself now and then.
+
+Examples:
+  countersign gc --dry-run
+  countersign gc --json`,
+    )
+    .action(
+      perform(async (session, options) => {
+        const { config } = await session.load();
+        const dryRun = options['dryRun'] === true;
+        const progress = startProgress(session, 'looking at objects');
+        const ledger = await openLedger(config);
+        try {
+          const report = await collectGarbage({
+            history: ledger,
+            store: await openStore(config),
+            clock: session.context.clock,
+            ...config.retention,
+            dryRun,
+            progress: (looked) => {
+              progress.report(looked, looked);
+            },
+          });
+          progress.end();
+          const verb = dryRun ? 'would remove' : 'removed';
+          const text = [
+            `${verb} ${report.removed} objects (${report.removedBytes} bytes), kept ${report.kept}; the oldest snapshot kept is ${report.oldestSnapshot}`,
+            ...(dryRun ? [] : [`forgot ${report.forgottenEvents} events`]),
+            ...(report.unknown === 0
+              ? []
+              : [`left ${report.unknown} objects alone whose names mean nothing here`]),
+          ];
+          return { json: { dryRun, ...report }, text: text.join('\n') };
+        } finally {
+          progress.end();
+          await ledger.close();
+        }
+      }),
+    );
+}
