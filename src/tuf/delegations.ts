@@ -3,17 +3,12 @@
 import { CountersignError } from '../lib/errors.ts';
 import { BIN_NAME_PREFIX, BinLayout } from './bins.ts';
 import type { DelegatedRole, Targets } from './metadata.ts';
+import { MAX_TARGET_DEPTH } from './target-path.ts';
 import type { RoleTrust } from './threshold.ts';
 
 /** How `bins` names its bins: TAP 15, or one delegation with path_hash_prefixes for each (needed by tough). */
 export const DELEGATION_FORMATS = ['succinct', 'prefixes'] as const;
 export type DelegationFormat = (typeof DELEGATION_FORMATS)[number];
-
-/**
- * Levels of folders that `targets` delegates to `bins`, one pattern each (interop rule 6: `*` never
- * matches a slash). A target path with more segments would be signed and yet found by no client.
- */
-export const MAX_TARGET_DEPTH = 32;
 
 /** The `paths` of the delegation to `bins`: every target path of up to MAX_TARGET_DEPTH segments. */
 export function binsPathPatterns(): string[] {

@@ -4,6 +4,12 @@ import { CountersignError } from '../lib/errors.ts';
 /** Characters; keeps one entry small beside a 5,000,000-byte bin, and file names below common limits. */
 export const MAX_TARGET_PATH_LENGTH = 1024;
 
+/**
+ * Segments. `targets` delegates to `bins` with one pattern for each depth, because `*` never matches a slash (interop
+ * rule 6): a deeper path would be signed and yet found by no client.
+ */
+export const MAX_TARGET_DEPTH = 32;
+
 // Ordinary letters and digits, and the punctuation that survives URLs, stores and every client's quoting.
 const ALLOWED = /^[A-Za-z0-9._~!@+/-]+$/;
 
@@ -22,7 +28,11 @@ export function targetPathProblem(path: string): string | undefined {
   }
   if (path.startsWith('/')) return 'starts with "/"';
   if (path.endsWith('/')) return 'ends with "/"';
-  for (const segment of path.split('/')) {
+  const segments = path.split('/');
+  if (segments.length > MAX_TARGET_DEPTH) {
+    return `has ${segments.length} segments, at most ${MAX_TARGET_DEPTH} are allowed`;
+  }
+  for (const segment of segments) {
     if (segment === '') return 'has an empty segment ("//")';
     if (segment === '.' || segment === '..') return `has the segment "${segment}"`;
     // tuf-js: "*" does not match a component that starts with a period, so a paths pattern would miss it.
