@@ -1,6 +1,5 @@
 // The outer form of every metadata file: a signed part and its signatures (TUF 4.2.1).
 import { asBuffer } from '../lib/bytes.ts';
-import { asBuffer } from '../lib/bytes.ts';
 import { CountersignError } from '../lib/errors.ts';
 import { canonicalBytes } from './canonical-json.ts';
 import { METADATA_DEPTH, parseStrictJson, type JsonMap, type JsonValue } from './json.ts';
@@ -17,21 +16,21 @@ export interface Envelope<T> {
   readonly signatures: readonly Signature[];
 }
 
-/**
- * The file as countersign publishes it: compact, with exactly these signatures. Canonical JSON writes control characters
- * as they are, which no JSON reader accepts: the newlines of a PEM key become escapes in the file, and clients make them
- * newlines again before they verify.
- */
-export function envelopeFile({
-  signedBytes,
-  signatures,
-}: Pick<Envelope<unknown>, 'signedBytes' | 'signatures'>): Buffer {
-  if (!signedBytes.some((byte) => byte < 0x20)) return metadataFile(signedBytes, signatures);
-  const text = asBuffer(signedBytes).toString('utf8');
-  // They can only stand inside strings: canonical JSON has no white space between tokens.
+/** The file as countersign publishes it: compact, with exactly these signatures. */
+export function envelopeFile(envelope: Pick<Envelope<unknown>, 'signedBytes' | 'signatures'>): Buffer {
+  return metadataFile(jsonOf(envelope.signedBytes), envelope.signatures);
+}
 
-  const escaped = text.replace(/[\u0000-\u001f]/g, (character) => JSON.stringify(character).slice(1, -1));
-  return metadataFile(Buffer.from(escaped), signatures);
+/**
+ * Canonical JSON writes the line ends of a PEM key as they are, JSON does not allow them: in the file they are escapes.
+ * Clients parse the file and make the canonical bytes again.
+ */
+function jsonOf(canonical: Uint8Array): Uint8Array {
+  if (!canonical.some((byte) => byte < 0x20)) return canonical;
+  const escaped = asBuffer(canonical)
+    .toString('latin1')
+    .replace(/[\0-\x1f]/g, (character) => JSON.stringify(character).slice(1, -1));
+  return Buffer.from(escaped, 'latin1');
 }
 
 /** Hex, whole bytes; the longest kind in use is RSA with 8,192 bits. */
