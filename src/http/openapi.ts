@@ -1,7 +1,7 @@
 // GET /openapi.json: the contract, made from the schemas that the routes themselves carry.
 import swagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
-import { Type, type TSchema } from 'typebox';
+import { Type, type TObject, type TSchema } from 'typebox';
 import { PROBLEM_TYPE, ProblemSchema } from './problem.ts';
 
 interface ResponseSchema {
@@ -68,12 +68,15 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
         typeof schema['$id'] === 'string' ? schema['$id'] : `Schema${index}`,
     },
     transform: ({ schema, url, route }) => {
+      if (schema.hide === true) return { schema, url };
       const access = route.config?.access;
-      const open = access === undefined || access === 'public';
-      return {
-        schema: { ...schema, security: open ? [] : access.map((scope) => ({ token: [scope] })) },
-        url,
-      };
+      const security =
+        access === undefined || access === 'public' ? [] : access.map((scope) => ({ token: [scope] }));
+      if (!url.endsWith('*')) return { schema: { ...schema, security }, url };
+      // OpenAPI has names for parameters, no wildcards.
+      const rest = (schema.params as TObject).properties['*'] ?? Type.String();
+      const params = Type.Object({ path: rest });
+      return { schema: { ...schema, security, params }, url: url.replace('*', ':path') };
     },
   });
 }

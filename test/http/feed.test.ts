@@ -141,6 +141,7 @@ test('a reader that stops reading holds back its own stream only, in bounded mem
   expect(Math.max(...reads.filter((after) => after !== 16))).toBeLessThan(12);
   let bytes = 0;
   stuck.on('data', (chunk: string) => (bytes += chunk.length));
+  stuck.resume();
   await once(stuck, 'end');
   expect(bytes).toBeGreaterThan(16 * 400 * 4000);
 });

@@ -105,7 +105,7 @@ test.each([
   [{ 'accept-encoding': 'br', range: 'bytes=0-9' }, undefined],
 ])('%j is answered in coding %s', async (headers, coding) => {
   const { origin } = await withRoot();
-  const answer = await get(origin, '/metadata/1.root.json', headers as Record<string, string>);
+  const answer = await get(origin, '/metadata/1.root.json', headers);
   expect(answer.headers['content-encoding']).toBe(coding);
   if (coding === undefined) return;
   const plain = coding === 'br' ? brotliDecompressSync(answer.bytes) : gunzipSync(answer.bytes);
