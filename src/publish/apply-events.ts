@@ -1,9 +1,10 @@
 // What a list of events does to the catalogue: pure. Events are atomic and apply in their order; one that cannot be
 // applied is rejected alone, with its reason, and leaves no trace.
-import type { ErrorCode } from '../lib/errors.ts';
+import { hasCode, type ErrorCode } from '../lib/errors.ts';
 import type { AcceptedEvent, Change, Rejection, TargetChange } from '../ledger/ledger.ts';
 import { canonicalJson } from '../tuf/canonical-json.ts';
 import type { TargetFile } from '../tuf/metadata.ts';
+import type { BinRoom } from './bin-room.ts';
 
 /** What a path names; undefined: nothing. */
 export type Statement = TargetFile | undefined;
@@ -14,23 +15,25 @@ export interface AppliedEvents {
   readonly rejected: readonly Rejection[];
 }
 
-/** Applies `events` to the catalogue that `lookup` shows. */
+/** Applies `events` to the catalogue that `lookup` shows; `room` refuses what would make a bin too large. */
 export function applyEvents(
   events: readonly AcceptedEvent[],
   lookup: (path: string) => Statement,
+  room?: BinRoom,
 ): AppliedEvents {
   const after = new Map<string, Statement>();
   const rejected: Rejection[] = [];
+  const before = (path: string): Statement => (after.has(path) ? after.get(path) : lookup(path));
   for (const event of events) {
     const own = new Map<string, Statement>();
-    const current = (path: string): Statement =>
-      own.has(path) ? own.get(path) : after.has(path) ? after.get(path) : lookup(path);
-    let refusal: { code: ErrorCode; reason: string } | undefined;
+    const current = (path: string): Statement => (own.has(path) ? own.get(path) : before(path));
+    let refusal: Refusal | undefined;
     for (const change of event.changes) {
       refusal = refuse(change, current(change.path));
       if (refusal !== undefined) break;
       own.set(change.path, change.op === 'remove' ? undefined : change.target);
     }
+    refusal ??= room === undefined ? undefined : crowded(room, own, before);
     if (refusal !== undefined) rejected.push({ position: event.position, ...refusal });
     else for (const [path, statement] of own) after.set(path, statement);
   }
@@ -50,15 +53,34 @@ export function sameTarget(a: TargetFile, b: TargetFile): boolean {
   );
 }
 
-function refuse(change: Change, current: Statement): { code: ErrorCode; reason: string } | undefined {
+interface Refusal {
+  readonly code: ErrorCode;
+  readonly reason: string;
+}
+
+function crowded(
+  room: BinRoom,
+  statements: ReadonlyMap<string, Statement>,
+  before: (path: string) => Statement,
+): Refusal | undefined {
+  try {
+    room.take(statements, before);
+    return undefined;
+  } catch (error) {
+    if (!hasCode(error, 'metadata-too-large')) throw error;
+    return { code: error.code, reason: error.message };
+  }
+}
+
+function refuse(change: Change, current: Statement): Refusal | undefined {
   if (change.op === 'remove' && current === undefined) {
-    return { code: 'target-absent', reason: `remove: ${change.path} is not published` };
+    return { code: 'target-absent', reason: `${change.path} is not published` };
   }
   if (change.op === 'add' && current !== undefined && !sameTarget(current, change.target)) {
     return {
       code: 'target-exists',
       reason:
-        `add: ${change.path} is published with ${describe(current)}, the event has ` +
+        `${change.path} is published with ${describe(current)}, the event has ` +
         `${describe(change.target)}; use "put" to replace it`,
     };
   }

@@ -33,6 +33,8 @@ export interface Batch {
   readonly renewals: readonly number[];
   /** What the snapshot says about a path that one of the events names. */
   lookup(path: string): Statement;
+  /** Bytes of the signed part of a bin that the batch touches. */
+  sizeOf(bin: number): number;
   /** A bin as the snapshot has it, verified. */
   document(bin: number): Promise<BinDocument>;
 }
@@ -70,6 +72,7 @@ export async function gatherBatch(
   }
   const statements = new Map<string, Statement>();
   const kept = new Map<number, BinDocument>();
+  const sizes = new Map<number, number>();
   const lost = new Set<number>();
   let keptBytes = 0;
   await mapConcurrent([...paths], READS_IN_FLIGHT, async ([bin, wanted]) => {
@@ -79,6 +82,7 @@ export async function gatherBatch(
       return;
     }
     for (const path of wanted) statements.set(path, document.get(path));
+    sizes.set(bin, document.signed.length);
     keptBytes += document.signed.length;
     if (keptBytes <= KEPT_BYTES) kept.set(bin, document);
   });
@@ -87,6 +91,7 @@ export async function gatherBatch(
     events: lost.size === 0 ? events : events.filter((event) => line.admits(event)),
     renewals: renewals.filter((bin) => !lost.has(bin)),
     lookup: (path) => statements.get(path),
+    sizeOf: (bin) => sizes.get(bin) ?? 0,
     document: async (bin) => kept.get(bin) ?? loadBin(source.store, source.roles, source.snapshot, bin),
   };
 }

@@ -6,6 +6,7 @@ import type { AcceptedEvent, BinVersion, Head, Intent, TargetChange } from '../l
 import { formatExpires } from '../tuf/lifetimes.ts';
 import type { SnapshotDocument } from '../tuf/snapshot-document.ts';
 import { applyEvents, type Statement } from './apply-events.ts';
+import { BinRoom } from './bin-room.ts';
 import type { Lifetimes } from './settings.ts';
 
 export interface PlanInput {
@@ -15,6 +16,8 @@ export interface PlanInput {
   readonly events: readonly AcceptedEvent[];
   /** What the snapshot says about each path that an event names. */
   readonly lookup: (path: string) => Statement;
+  /** Bytes of the signed part of a bin that an event touches. */
+  readonly sizeOf: (bin: number) => number;
   /** Bins to be signed again because their time has come. */
   readonly renewals: readonly number[];
   /** Time T, milliseconds since the epoch; not before the head's. */
@@ -30,7 +33,7 @@ export interface Plan {
 export function plan(input: PlanInput): Plan {
   const { head, snapshot, events, now, lifetimes } = input;
   const { layout } = snapshot;
-  const { changes, rejected } = applyEvents(events, input.lookup);
+  const { changes, rejected } = applyEvents(events, input.lookup, new BinRoom(layout, input.sizeOf));
   const touched = new Set([...changes.map(({ path }) => layout.indexOf(path)), ...input.renewals]);
   const bins = [...touched]
     .sort((a, b) => a - b)

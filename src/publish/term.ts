@@ -110,6 +110,7 @@ export class Term {
       snapshot,
       events: batch.events,
       lookup: (path) => batch.lookup(path),
+      sizeOf: (bin) => batch.sizeOf(bin),
       renewals: batch.renewals,
       now,
       lifetimes: settings.lifetimes,
