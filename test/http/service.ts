@@ -141,7 +141,7 @@ export async function startService({ limits, ...parts }: Options = {}): Promise<
       await ledger.advance(epoch, next);
       await ledger.finish(next, changes, Date.now());
       snapshot++;
-      waiter.notify();
+      waiter.settled(events.map(({ id }) => id));
       return snapshot;
     },
     listen: () => app.listen({ host: '127.0.0.1', port: 0 }),
