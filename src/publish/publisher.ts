@@ -98,7 +98,6 @@ export class Publisher {
     try {
       this.#term = await Term.begin({ ...this.#ports, altered: this.#altered }, lease);
       this.#enter('publishing', undefined);
-      this.#ports.waiter.notify();
       while (!this.#stopping.signal.aborted && !over.signal.aborted) {
         this.#woken = new AbortController();
         const report = await this.#term.publish();
@@ -173,7 +172,7 @@ export class Publisher {
 
   #report({ plan, events, startedAt, durationMs }: PublicationReport): void {
     const { metrics, log, waiter, clock } = this.#ports;
-    waiter.notify();
+    waiter.settled(events.map(({ id }) => id));
     const { intent, changes } = plan;
     const rejected = intent.rejected.length;
     this.#last = {

@@ -1,41 +1,40 @@
-// Requests that wait for their snapshot (`Prefer: wait`). The publisher in this process wakes them at once; events
-// that another node publishes are found by asking the ledger now and then.
-import type { Clock } from '../lib/clock.ts';
+// Requests that wait for their snapshot (`Prefer: wait`), and streams that wait for any. The publisher in this process
+// wakes whom it concerns at once; what another node publishes is found by asking the ledger now and then.
 import type { EventState, History } from '../ledger/ledger.ts';
+import type { Clock } from '../lib/clock.ts';
 
-/** How often waiting requests ask the ledger, in case another process published their events. */
+/** How often a waiting request asks the ledger, in case another process published its events. Milliseconds. */
 const POLL_MS = 250;
 
 export class PublicationWaiter {
   readonly #history: History;
   readonly #clock: Clock;
-  #wakers = new Set<() => void>();
+  /** Who waits for which event; hundreds may wait while hundreds of publications a second concern others. */
+  readonly #byEvent = new Map<string, Set<() => void>>();
+  #forAny = new Set<() => void>();
 
   constructor(history: History, clock: Clock) {
     this.#history = history;
     this.#clock = clock;
   }
 
-  /** Called by the publisher after each finished publication. */
-  notify(): void {
-    const wakers = this.#wakers;
-    this.#wakers = new Set();
+  /** Called by the publisher after each finished publication, with the ids of the events that it settled. */
+  settled(ids: Iterable<string>): void {
+    for (const id of ids) for (const wake of this.#byEvent.get(id) ?? []) wake();
+    const wakers = this.#forAny;
+    this.#forAny = new Set();
     for (const wake of wakers) wake();
   }
 
-  /** Resolves at the next `notify`, after `timeoutMs`, or when `signal` is aborted. Never rejects. */
+  /** Resolves after the next publication of this process, after `timeoutMs`, or when `signal` is aborted. */
   async nextPublication(timeoutMs: number, signal: AbortSignal): Promise<void> {
-    const woken = new AbortController();
-    const wake = (): void => {
-      woken.abort();
-    };
-    this.#wakers.add(wake);
-    signal.addEventListener('abort', wake, { once: true });
+    const nap = new Nap(this.#clock, signal);
+    this.#forAny.add(nap.wake);
     try {
-      if (!signal.aborted) await this.#clock.sleep(timeoutMs, woken.signal);
+      await nap.take(timeoutMs);
     } finally {
-      this.#wakers.delete(wake);
-      signal.removeEventListener('abort', wake);
+      this.#forAny.delete(nap.wake);
+      nap.end();
     }
   }
 
@@ -46,25 +45,64 @@ export class PublicationWaiter {
     signal: AbortSignal,
   ): Promise<Map<string, EventState>> {
     const deadline = this.#clock.now() + timeoutMs;
-    for (;;) {
-      const woken = new AbortController();
-      const wake = (): void => {
-        woken.abort();
-      };
-      // Registered before asking: a publication that finishes in between is not missed.
-      this.#wakers.add(wake);
-      signal.addEventListener('abort', wake, { once: true });
-      try {
+    const nap = new Nap(this.#clock, signal);
+    this.#register(ids, nap.wake);
+    try {
+      for (;;) {
+        // The nap is made ready before asking: a publication that finishes in between is not missed.
+        nap.prepare();
         const receipts = await this.#history.events(ids);
         const states = new Map([...receipts].map(([id, receipt]) => [id, receipt.state]));
         const waiting = [...states.values()].some((state) => state.state === 'accepted');
         const left = deadline - this.#clock.now();
         if (!waiting || left <= 0 || signal.aborted) return states;
-        await this.#clock.sleep(Math.min(left, POLL_MS), woken.signal);
-      } finally {
-        this.#wakers.delete(wake);
-        signal.removeEventListener('abort', wake);
+        await nap.take(Math.min(left, POLL_MS));
       }
+    } finally {
+      this.#forget(ids, nap.wake);
+      nap.end();
     }
+  }
+
+  #register(ids: readonly string[], wake: () => void): void {
+    for (const id of ids) this.#byEvent.set(id, (this.#byEvent.get(id) ?? new Set()).add(wake));
+  }
+
+  #forget(ids: readonly string[], wake: () => void): void {
+    for (const id of ids) {
+      const wakers = this.#byEvent.get(id);
+      wakers?.delete(wake);
+      if (wakers?.size === 0) this.#byEvent.delete(id);
+    }
+  }
+}
+
+/** A sleep that can be ended from outside, again and again. */
+class Nap {
+  readonly #clock: Clock;
+  readonly #signal: AbortSignal;
+  #woken = new AbortController();
+
+  constructor(clock: Clock, signal: AbortSignal) {
+    this.#clock = clock;
+    this.#signal = signal;
+    signal.addEventListener('abort', this.wake, { once: true });
+  }
+
+  readonly wake = (): void => {
+    this.#woken.abort();
+  };
+
+  /** From now on a wake-up counts for the next nap. */
+  prepare(): void {
+    this.#woken = new AbortController();
+  }
+
+  async take(ms: number): Promise<void> {
+    if (!this.#signal.aborted) await this.#clock.sleep(ms, this.#woken.signal);
+  }
+
+  end(): void {
+    this.#signal.removeEventListener('abort', this.wake);
   }
 }
