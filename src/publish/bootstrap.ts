@@ -3,7 +3,7 @@
 import { sha256Hex } from '../lib/bytes.ts';
 import type { Clock } from '../lib/clock.ts';
 import { CountersignError } from '../lib/errors.ts';
-import type { History, Intent, Ledger } from '../ledger/ledger.ts';
+import type { History, Intent, Lease, Ledger } from '../ledger/ledger.ts';
 import type { Signer } from '../signing/signer.ts';
 import type { ObjectStore } from '../storage/store.ts';
 import { BinDocument } from '../tuf/bin-document.ts';
@@ -42,11 +42,26 @@ export interface BootstrapReport {
  *   same ledger; the errors of the ports.
  */
 export async function bootstrap(bundleBytes: Uint8Array, ports: BootstrapPorts): Promise<BootstrapReport> {
-  const { ledger, store, signer, clock } = ports;
+  const { ledger, signer, clock } = ports;
   const bundle = await verifyBundle(parseBundle(bundleBytes), clock.now());
   checkOnlineKey(bundle, signer.keyid);
   const digest = sha256Hex(bundleBytes);
   const lease = await takeLease(ledger, clock, ports);
+  try {
+    return await found(bundle, digest, lease, ports);
+  } finally {
+    // Done or not, that much is decided: a lease that cannot be given back ends by itself.
+    await ledger.lease({ holder: ports.holder, ttlMs: 0, now: clock.now() }).catch(() => undefined);
+  }
+}
+
+async function found(
+  bundle: VerifiedBundle,
+  digest: string,
+  lease: Lease,
+  ports: BootstrapPorts,
+): Promise<BootstrapReport> {
+  const { ledger, store, signer, clock } = ports;
   const interrupted = await interruptedBootstrap(ports, digest);
   const intent = interrupted ?? genesis(bundle, digest, clock.now(), ports.lifetimes);
   if (interrupted === undefined) {
@@ -73,7 +88,6 @@ export async function bootstrap(bundleBytes: Uint8Array, ports: BootstrapPorts):
   const sealed = await sealSnapshot(signer, roles, snapshot);
   const timestamp = interrupted === undefined ? undefined : await loadTimestamp(store, roles);
   await publishSnapshot(ports, roles, { intent, changes: [] }, sealed, timestamp);
-  await ledger.lease({ holder: ports.holder, ttlMs: 0, now: clock.now() });
   return {
     snapshot: intent.snapshot,
     bins: intent.bins.length,

@@ -28,7 +28,7 @@ export async function publicState(
   const reference = timestamp.meta['snapshot.json'];
   const file = await store.get(versionedName('snapshot', reference.version), 10_000_000);
   if (file === undefined) throw new Error(`snapshot ${reference.version} is missing`);
-  if (file.bytes.length !== reference.length || sha256Hex(file.bytes) !== reference.hashes?.sha256) {
+  if (file.bytes.length !== reference.length || sha256Hex(file.bytes) !== reference.hashes.sha256) {
     throw new Error(`timestamp ${timestamp.version} does not describe snapshot ${reference.version}`);
   }
   const snapshot = await loadSnapshot(store, roles, reference.version);
