@@ -33,8 +33,8 @@ export function targetFilesRoute(app: FastifyInstance, deps: ServerDeps): void {
   const findListed = async (path: string, sha256: string): Promise<Listed | undefined> => {
     const { target } = await catalogue.lookup(path);
     if (target?.hashes.sha256 === sha256) return { target, current: true };
-    const since = (await history.snapshotAt(clock.now() - retentionMs)) ?? 0;
-    const former = await history.formerTargets(path, since);
+    const oldestRetained = (await history.snapshotAt(clock.now() - retentionMs)) ?? 1;
+    const former = await history.formerTargets(path, oldestRetained - 1);
     const match = former.find(({ hashes }) => hashes.sha256 === sha256);
     return match && { target: match, current: false };
   };

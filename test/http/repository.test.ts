@@ -3,8 +3,9 @@ import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import path from 'node:path';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { sha256Hex } from '../../src/lib/bytes.ts';
+import { systemClock } from '../../src/lib/clock.ts';
 import { hashedTargetPath } from '../../src/tuf/layout.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { send, startService, wireEvent, type TestService } from './service.ts';
@@ -226,6 +227,22 @@ test('a symbolic link that leads out of the directory is absent', async () => {
     service.current.set(name, { length: FILE.length, hashes: { sha256: sha256Hex(FILE) } });
     expect((await get(origin, `/targets/${hashedTargetPath(name, sha256Hex(FILE))}`)).status).toBe(404);
   }
+});
+
+test('the oldest retained snapshot counts: what it listed last is still served', async () => {
+  const targets = { kind: 'redirect', base: 'https://files.example/x/' } as const;
+  let now = Date.now();
+  const clock = { ...systemClock, now: () => now };
+  const service = await startService({ targets, retentionMs: 1000, clock });
+  const old = { path: NAME, length: 5, hashes: { sha256: sha256Hex(FILE) } };
+  await send(service, { events: [wireEvent('a', old)] });
+  const listing = await service.publish();
+  now = Date.now() + 1000;
+  await vi.waitUntil(() => Date.now() > now - 1000);
+  await send(service, { events: [wireEvent('b', { ...old, hashes: { sha256: sha256Hex('new') } })] });
+  await service.publish();
+  expect(await service.ledger.snapshotAt(now - 1000)).toBe(listing);
+  expect((await service.app.inject({ url: HASHED })).statusCode).toBe(307);
 });
 
 test('a former target is found as long as a retained snapshot lists it', async () => {
