@@ -7,6 +7,7 @@
 import { asBuffer } from '../lib/bytes.ts';
 import { CountersignError } from '../lib/errors.ts';
 import { canonicalJson } from './canonical-json.ts';
+import { signedPart } from './metadata-file.ts';
 import { SPEC_VERSION, type TargetFile } from './metadata.ts';
 import { skipJsonValue } from './skip-json.ts';
 
@@ -139,8 +140,12 @@ export class BinDocument {
     }
     keep(next, this.size);
     starts[count] = length;
-    parts.push(Buffer.from(renderTrailer(version)));
-    return new BinDocument(Buffer.concat(parts), starts.subarray(0, count + 1), version, expires);
+    const trailer = Buffer.from(renderTrailer(version));
+    parts.push(trailer);
+    const bytes = signedPart(length + trailer.length);
+    let at = 0;
+    for (const part of parts) at += part.copy(bytes, at);
+    return new BinDocument(bytes, starts.subarray(0, count + 1), version, expires);
   }
 
   #start(index: number): number {

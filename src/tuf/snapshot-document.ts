@@ -5,7 +5,8 @@
 // Snapshot lists versions only (interop rule 7): with hashes it would have 2.2 MB and three clients refuse it.
 import { asBuffer } from '../lib/bytes.ts';
 import { CountersignError } from '../lib/errors.ts';
-import { BinLayout } from './bins.ts';
+import { BinLayout, MAX_BIN_BITS } from './bins.ts';
+import { signedPart } from './metadata-file.ts';
 import { SPEC_VERSION } from './metadata.ts';
 
 export interface SnapshotEdit {
@@ -91,25 +92,30 @@ export class SnapshotDocument {
       versions[bin] = version;
     }
     if (!sameWidth) return SnapshotDocument.#render(buildImage(this.layout, versions), edit);
-    const bytes = Buffer.from(this.#image.bytes);
+    const next = SnapshotDocument.#render({ ...this.#image, versions }, edit);
     for (const { bin, version } of edit.bins) {
-      bytes.write(String(version), this.#image.offsets[bin] ?? 0, 'latin1');
+      next.#image.bytes.write(String(version), this.#image.offsets[bin] ?? 0, 'latin1');
     }
-    return SnapshotDocument.#render({ ...this.#image, versions, bytes }, edit);
+    return next;
   }
 
+  /** A copy of the image's bytes, and what an edit says behind them. */
   static #render(image: BinVersionsImage, edit: SnapshotEdit): SnapshotDocument {
-    image.bytes.write(edit.expires, EXPIRES_AT, 'latin1');
-    return new SnapshotDocument(image, Buffer.concat([image.bytes, Buffer.from(renderTrailer(edit))]), edit);
+    const trailer = renderTrailer(edit);
+    const signed = signedPart(image.bytes.length + trailer.length);
+    image.bytes.copy(signed);
+    signed.write(edit.expires, EXPIRES_AT, 'latin1');
+    signed.write(trailer, image.bytes.length, 'latin1');
+    return new SnapshotDocument({ ...image, bytes: signed.subarray(0, image.bytes.length) }, signed, edit);
   }
 }
 
-/** The bytes from the start of the document to the comma behind the last bin. */
 interface BinVersionsImage {
   readonly layout: BinLayout;
   readonly versions: Uint32Array;
   /** Where the digits of each version begin in `bytes`. */
   readonly offsets: Uint32Array;
+  /** The beginning of the signed part, to the comma behind the last bin; the same memory. */
   readonly bytes: Buffer;
 }
 
@@ -138,19 +144,17 @@ function renderTrailer({ binsVersion, targetsVersion, version }: Omit<SnapshotEd
 function parseImage(bytes: Buffer, start: number): BinVersionsImage {
   const digits = FIRST_BIN.exec(bytes.toString('latin1', start, start + 32))?.[1]?.length;
   if (digits === undefined) throw unexpected(start, 'the first bin');
-  const versions: number[] = [];
-  const offsets: number[] = [];
+  let count = 0;
   let at = start;
   // "bins.json" follows the last bin: its "s" stands where a bin's "-" would.
   while (bytes[at + BIN_KEY.length - 1] === HYPHEN) {
     at = expect(bytes, at, BIN_KEY);
     for (let shift = (digits - 1) * 4; shift >= 0; shift -= 4, at++) {
-      if (bytes[at] !== HEX[(versions.length >>> shift) & 15]) {
-        throw unexpected(at, `the name of bin ${versions.length}`);
-      }
+      if (bytes[at] !== HEX[(count >>> shift) & 15]) throw unexpected(at, `the name of bin ${count}`);
     }
     at = expect(bytes, at, VERSION_KEY);
-    offsets.push(at);
+    if (count === MAX_BINS) throw unexpected(at, `the end of ${MAX_BINS} bins`);
+    readOffsets[count] = at;
     let version = 0;
     for (let byte = bytes[at]; byte !== undefined && byte >= 0x30 && byte <= 0x39; byte = bytes[++at]) {
       if (version === 0 && byte === 0x30) throw unexpected(at, 'a version from 1');
@@ -158,20 +162,26 @@ function parseImage(bytes: Buffer, start: number): BinVersionsImage {
       if (version > MAX_BIN_VERSION) throw unexpected(at, 'a version below 2^32');
     }
     if (version === 0) throw unexpected(at, 'the version of a bin');
-    versions.push(version);
+    readVersions[count++] = version;
     at = expect(bytes, at, VERSION_END);
   }
-  const layout = new BinLayout(versions.length);
+  const layout = new BinLayout(count);
   if (layout.name(0).length !== BIN_KEY.length - 1 + digits) {
     throw unexpected(start, `"${layout.name(0)}.json", the first of ${layout.count} bins`);
   }
   return {
     layout,
-    versions: Uint32Array.from(versions),
-    offsets: Uint32Array.from(offsets),
-    bytes: Buffer.from(bytes.subarray(0, at)),
+    versions: readVersions.slice(0, count),
+    offsets: readOffsets.slice(0, count),
+    bytes: bytes.subarray(0, at),
   };
 }
+
+const MAX_BINS = 2 ** MAX_BIN_BITS;
+
+/** Where parseImage, which never waits, collects what it reads. */
+const readVersions = new Uint32Array(MAX_BINS);
+const readOffsets = new Uint32Array(MAX_BINS);
 
 const BIN_KEY = Buffer.from('"bin-');
 const VERSION_KEY = Buffer.from('.json":{"version":');
