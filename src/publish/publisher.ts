@@ -7,7 +7,7 @@ import type { Metrics } from '../lib/metrics.ts';
 import { parseExpires } from '../tuf/lifetimes.ts';
 import type { Lease } from '../ledger/ledger.ts';
 import { AlteredBins } from './altered-bins.ts';
-import { LEASE_TTL_MS, takeLease, type LeaseTaker } from './lease.ts';
+import { checkStillHeld, LEASE_TTL_MS, takeLease, type LeaseTaker } from './lease.ts';
 import type { PublisherStatus } from './status.ts';
 import { Term, type PublicationReport, type TermPorts } from './term.ts';
 import type { PublicationWaiter } from './waiter.ts';
@@ -111,6 +111,10 @@ export class Publisher {
           );
         }
       }
+    } catch (error) {
+      // What looks like a stranger's doing may be the work of a publisher that took over.
+      if (error instanceof FatalError) await checkStillHeld(this.#ports.history, lease);
+      throw error;
     } finally {
       over.abort();
       await heartbeat;

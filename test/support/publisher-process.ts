@@ -83,7 +83,9 @@ export async function untilRole(
     const status = publisher.status();
     return status.role === role && (code === undefined || status.problem?.code === code);
   };
-  await eventually(`${role} ${code ?? ''}, is ${JSON.stringify(publisher.status())}`, fits);
+  await eventually(`${role} ${code ?? ''}`, fits).catch((cause: unknown) => {
+    throw new Error(`the publisher is ${JSON.stringify(publisher.status())}`, { cause });
+  });
 }
 
 /** Waits until every event is published or rejected. */
