@@ -1,6 +1,7 @@
 // countersign gc: removes metadata that no retained snapshot reaches, and forgets old events.
 import type { Command } from 'commander';
 import { collectGarbage } from '../publish/retention.ts';
+import { formatDuration } from '../lib/duration.ts';
 import { openLedger, openStore } from '../service.ts';
 import { startProgress } from './progress.ts';
 import type { Perform } from './session.ts';
@@ -40,7 +41,9 @@ Examples:
           progress.end();
           const verb = dryRun ? 'would remove' : 'removed';
           const text = [
-            `${verb} ${report.removed} objects (${report.removedBytes} bytes), kept ${report.kept}; the oldest snapshot kept is ${report.oldestSnapshot}`,
+            report.oldestSnapshot === undefined
+              ? `nothing to remove: no snapshot was replaced more than ${formatDuration(config.retention.snapshotsMs)} ago`
+              : `${verb} ${report.removed} objects (${report.removedBytes} bytes), kept ${report.kept}; the oldest snapshot kept is ${report.oldestSnapshot}`,
             ...(dryRun ? [] : [`forgot ${report.forgottenEvents} events`]),
             ...(report.unknown === 0
               ? []

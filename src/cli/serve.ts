@@ -7,7 +7,7 @@ import type { Perform } from './session.ts';
 export function addServeCommand(program: Command, perform: Perform): void {
   program
     .command('serve')
-    .description('run the service: intake of events, publisher, read side, dashboard')
+    .description('run the service: intake of events, publisher, read side')
     .addHelpText(
       'after',
       `

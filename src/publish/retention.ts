@@ -32,8 +32,8 @@ export interface RetentionPorts {
 }
 
 export interface RetentionReport {
-  /** Everything that this snapshot names, and everything later, was kept. */
-  readonly oldestSnapshot: number;
+  /** Everything that this snapshot names, and everything later, was kept. Absent: no snapshot is old enough yet. */
+  readonly oldestSnapshot?: number;
   readonly kept: number;
   readonly removed: number;
   /** Bytes. */
@@ -78,7 +78,7 @@ export async function collectGarbage(ports: RetentionPorts): Promise<RetentionRe
     await sweep();
   }
   const forgottenEvents = dryRun ? 0 : await history.prune(now - ports.eventsMs);
-  return { oldestSnapshot: oldest ?? 1, ...report, forgottenEvents };
+  return { ...(oldest === undefined ? {} : { oldestSnapshot: oldest }), ...report, forgottenEvents };
 }
 
 /** What an object is to a client that begins with `oldest` or a later snapshot. */
