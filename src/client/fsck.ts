@@ -1,0 +1,112 @@
+// fsck: derives a whole repository anew from what is public, and lists every rule that it does not keep
+// (fsck/rules.ts). It shares the parsers and the threshold check with the client, and nothing with the publisher.
+//
+// Memory does not grow with the number of targets. On a store that is being published to, objects of the publication in
+// progress are no violation.
+import { mapConcurrent } from '../lib/concurrency.ts';
+import { TIMESTAMP_NAME, versionedName } from '../tuf/layout.ts';
+import { MAX_METADATA_BYTES } from '../tuf/metadata-limits.ts';
+import type { Timestamp } from '../tuf/metadata.ts';
+import { parseRoot } from '../tuf/parse-root.ts';
+import { parseTimestamp } from '../tuf/parse-timestamp.ts';
+import type { SnapshotDocument } from '../tuf/snapshot-document.ts';
+import { checkBin } from './fsck/bin.ts';
+import { Findings, type Violation } from './fsck/findings.ts';
+import { noting, readObject } from './fsck/form.ts';
+import { checkLedgerHead, LedgerBins, type LedgerView } from './fsck/ledger-view.ts';
+import { Listing } from './fsck/listing.ts';
+import { OfflineRoles } from './fsck/offline-roles.ts';
+import { checkOlderSnapshots } from './fsck/older-snapshots.ts';
+import { checkCurrentSnapshot, checkTimestamp, type OnlinePorts } from './fsck/online-roles.ts';
+import { checkRoots } from './fsck/roots.ts';
+import type { RepositorySource } from './source.ts';
+
+export type { LedgerView, Violation };
+
+/** Bins read and verified at once. */
+const READS_IN_FLIGHT = 16;
+
+/** Bins between two hand-overs of violations. */
+const PORTION = 256;
+
+export interface FsckOptions {
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+  /** A root file that somebody trusts; it must be the one of its version, and all that follow must lead on from it. */
+  readonly trustedRoot?: Uint8Array;
+  /** The ledger of this store, to be compared with it. */
+  readonly ledger?: LedgerView;
+  /** Called with bins checked, and their number. */
+  readonly progress?: (done: number, total: number) => void;
+}
+
+/**
+ * Lists every violation. None: the repository is sound. What lies behind a violation may be unreadable because of it;
+ * it is looked at once that one is gone.
+ * @throws CountersignError `store-unavailable`; `metadata-invalid` when `trustedRoot` is no root.
+ */
+export async function* fsck(source: RepositorySource, options: FsckOptions): AsyncGenerator<Violation> {
+  const { now, ledger } = options;
+  const findings = new Findings();
+  const trusted = options.trustedRoot === undefined ? undefined : parseRoot(options.trustedRoot);
+  const headBefore = await ledger?.head();
+  const listing = await Listing.read(source, findings);
+  const roots = await checkRoots({ source, findings, listing, trusted, now });
+  yield* findings.drain();
+
+  const ports: OnlinePorts = { source, findings, roots };
+  const timestamp = await checkTimestamp(ports, now);
+  const reference = timestamp?.meta['snapshot.json'];
+  const snapshot = reference && (await checkCurrentSnapshot(ports, reference, now));
+  if (ledger !== undefined && timestamp !== undefined) {
+    await checkLedgerHead(findings, ledger, headBefore, timestamp, snapshot);
+  }
+  yield* findings.drain();
+  if (snapshot === undefined) return;
+
+  const offline = new OfflineRoles(ports);
+  yield* checkCurrentBins({ ...ports, offline }, snapshot, options);
+  if (listing === undefined) return;
+  listing.check(findings, snapshot, (await newestSnapshot(source, timestamp)) - snapshot.version);
+  await checkOlderSnapshots({ ...ports, listing, offline, readsInFlight: READS_IN_FLIGHT }, snapshot);
+  yield* findings.drain();
+}
+
+interface BinPorts extends OnlinePorts {
+  readonly offline: OfflineRoles;
+}
+
+async function* checkCurrentBins(
+  { source, findings, offline }: BinPorts,
+  snapshot: SnapshotDocument,
+  { now, ledger, progress }: FsckOptions,
+): AsyncGenerator<Violation> {
+  const { layout } = snapshot;
+  const trust = await offline.trustOf(snapshot, now);
+  const known = ledger && (await LedgerBins.read(ledger, snapshot.version));
+  yield* findings.drain();
+  const check = async (index: number): Promise<Findings> => {
+    const own = new Findings();
+    const version = snapshot.versionOf(index);
+    const name = versionedName(layout.name(index), version);
+    const bytes = await readObject(source, own, name, MAX_METADATA_BYTES.targets, 'tuf-5.6.1');
+    const bin = bytes && trust && (await checkBin(own, name, bytes, { index, version, trust, now }));
+    known?.check(own, name, index, version, bin?.expires);
+    return own;
+  };
+  for (let first = 0; first < layout.count; first += PORTION) {
+    const length = Math.min(PORTION, layout.count - first);
+    const portion = Array.from({ length }, (_, offset) => first + offset);
+    for (const own of await mapConcurrent(portion, READS_IN_FLIGHT, check)) yield* own.drain();
+    progress?.(first + length, layout.count);
+  }
+}
+
+/** The snapshot that is current by now: publications go on while a store is read. */
+async function newestSnapshot(source: RepositorySource, timestamp: Timestamp | undefined): Promise<number> {
+  const before = timestamp?.meta['snapshot.json'].version ?? 0;
+  const bytes = await source.get(TIMESTAMP_NAME, MAX_METADATA_BYTES.timestamp);
+  const name = TIMESTAMP_NAME;
+  const now = bytes && noting(new Findings(), 'tuf-4', name, () => parseTimestamp(bytes).signed);
+  return Math.max(before, now?.meta['snapshot.json'].version ?? 0);
+}

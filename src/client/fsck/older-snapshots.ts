@@ -1,0 +1,99 @@
+// The snapshots that the store still holds beside the current one: whoever read timestamp a moment ago needs them whole.
+// Two snapshots are in memory at any time.
+import { mapConcurrent } from '../../lib/concurrency.ts';
+import { versionedName } from '../../tuf/layout.ts';
+import { MAX_METADATA_BYTES } from '../../tuf/metadata-limits.ts';
+import type { SnapshotDocument } from '../../tuf/snapshot-document.ts';
+import { checkBin } from './bin.ts';
+import { Findings } from './findings.ts';
+import { noting, readObject } from './form.ts';
+import type { Listing } from './listing.ts';
+import type { OfflineRoles } from './offline-roles.ts';
+import { checkOlderSnapshot, type OnlinePorts } from './online-roles.ts';
+import { checkNoRollback } from '../../tuf/verify-roles.ts';
+
+export interface OlderPorts extends OnlinePorts {
+  readonly listing: Listing;
+  readonly offline: OfflineRoles;
+  readonly readsInFlight: number;
+}
+
+export async function checkOlderSnapshots(ports: OlderPorts, current: SnapshotDocument): Promise<void> {
+  const { findings, listing } = ports;
+  const versions = listing.versions('snapshot').filter((version) => version < current.version);
+  let previous: SnapshotDocument | undefined;
+  let expected = versions[0] ?? current.version;
+  for (const version of versions) {
+    noteGap(findings, expected, version);
+    expected = version + 1;
+    const snapshot = await checkOlderSnapshot(ports, version);
+    if (snapshot === undefined) continue;
+    if (previous !== undefined) checkOrder(findings, previous, snapshot);
+    await checkOlderBins(ports, previous, snapshot, current);
+    previous = snapshot;
+  }
+  noteGap(findings, expected, current.version);
+  if (previous !== undefined) checkOrder(findings, previous, current);
+}
+
+function noteGap(findings: Findings, from: number, to: number): void {
+  if (from >= to) return;
+  const names = from === to - 1 ? 'is absent' : `and all up to version ${to - 1} are absent`;
+  findings.add('storage-gap', versionedName('snapshot', from), `${names}, older ones are there`);
+}
+
+/** TUF 5.5.5, and interop rule 12. */
+function checkOrder(findings: Findings, before: SnapshotDocument, after: SnapshotDocument): void {
+  const name = versionedName('snapshot', after.version);
+  const { layout } = before;
+  if (layout.count !== after.layout.count) {
+    const was = `snapshot ${before.version} names ${layout.count}`;
+    findings.add('interop-12', name, `names ${after.layout.count} bins, ${was}`);
+    return;
+  }
+  const compare = (role: string, next: number, earlier: number): void => {
+    if (next >= earlier) return;
+    noting(findings, 'tuf-5.5.5', name, () => {
+      checkNoRollback(`${role} in snapshot ${after.version}`, next, earlier);
+    });
+  };
+  compare('targets', after.targetsVersion, before.targetsVersion);
+  compare('bins', after.binsVersion, before.binsVersion);
+  for (let bin = 0; bin < layout.count; bin++) {
+    compare(layout.name(bin), after.versionOf(bin), before.versionOf(bin));
+  }
+}
+
+/** The bins that this snapshot names, and neither the one before nor the current one does. */
+async function checkOlderBins(
+  { source, findings, listing, offline, readsInFlight }: OlderPorts,
+  previous: SnapshotDocument | undefined,
+  snapshot: SnapshotDocument,
+  current: SnapshotDocument,
+): Promise<void> {
+  const { layout } = snapshot;
+  const sameLayout = (other: SnapshotDocument): boolean => other.layout.count === layout.count;
+  const bins = Array.from({ length: layout.count }, (_, index) => index).filter((index) => {
+    const version = snapshot.versionOf(index);
+    const known = (other: SnapshotDocument | undefined): boolean =>
+      other !== undefined && sameLayout(other) && other.versionOf(index) === version;
+    return !known(previous) && !known(current);
+  });
+  const trust = await offline.trustOf(snapshot);
+  const found = await mapConcurrent(bins, readsInFlight, async (index) => {
+    const own = new Findings();
+    const version = snapshot.versionOf(index);
+    const name = versionedName(layout.name(index), version);
+    if (!listing.has(layout.name(index), version)) {
+      own.add('storage-retained', name, `is absent, snapshot ${snapshot.version} names it`);
+    } else {
+      const max = MAX_METADATA_BYTES.targets;
+      const bytes = await readObject(source, own, name, max, 'storage-retained');
+      if (bytes !== undefined && trust !== undefined) {
+        await checkBin(own, name, bytes, { index, version, trust });
+      }
+    }
+    return own;
+  });
+  for (const own of found) findings.merge(own);
+}
