@@ -10,6 +10,9 @@ const SLICE = 32;
 /** Bins renewed along with events: so few that the events do not notice. */
 const SLICE_BESIDE_EVENTS = 8;
 
+/** At most so many when they are late: publications may be rare (publish.min-interval-ms) and each carry events. */
+const LATE_SLICE_BESIDE_EVENTS = 64;
+
 /** Due bins wait for company up to this share of a cycle (11 minutes of 12 hours): a snapshot costs 0.5 MB. */
 const PATIENCE = 1 / 64;
 
@@ -50,13 +53,21 @@ export class RenewalTable {
     if (withEvents) this.#lastEventAt = at;
   }
 
-  /** The bins to renew in the next publication, most urgent first; `beside`: it carries events anyway. */
-  next(now: number, beside: boolean): number[] {
-    const due = this.#list(now);
+  /**
+   * The bins to renew in the next publication, most urgent first; `beside`: it carries events anyway. Bins for which
+   * `isHeld` holds cannot be renewed now, and must not stand in the way of the others.
+   */
+  next(now: number, beside: boolean, isHeld: (bin: number) => boolean): number[] {
+    const due = this.#list(now).filter(({ bin }) => !isHeld(bin));
     const first = due[0];
     if (first === undefined) return [];
-    if (beside) return numbers(due.slice(0, SLICE_BESIDE_EVENTS));
-    const worthIt = due.length >= SLICE || now - first.since >= this.#cycleMs * PATIENCE;
+    const patienceMs = this.#cycleMs * PATIENCE;
+    const lateMs = now - first.since;
+    if (beside) {
+      const slice = SLICE_BESIDE_EVENTS * (1 + Math.floor(lateMs / patienceMs));
+      return numbers(due.slice(0, Math.min(slice, LATE_SLICE_BESIDE_EVENTS)));
+    }
+    const worthIt = due.length >= SLICE || lateMs >= patienceMs;
     const busy = now - this.#lastEventAt < BUSY_MS;
     return worthIt ? numbers(due.slice(0, busy ? SLICE_BESIDE_EVENTS : SLICE)) : [];
   }
@@ -72,7 +83,7 @@ export class RenewalTable {
   }
 
   #list(now: number): readonly DueBin[] {
-    if (this.#due.length === 0 || now - this.#listedAt >= LIST_AGE_MS || now < this.#listedAt) {
+    if (now - this.#listedAt >= LIST_AGE_MS || now < this.#listedAt) {
       this.#listedAt = now;
       this.#due = [];
       this.#signedAt.forEach((signedAt, bin) => {

@@ -100,7 +100,7 @@ export class Term {
     const source = sourceOf(this.#ports, this.#published);
     const waiting = await waitingEvents(source, settings.maxEvents, now);
     const { altered } = this.#ports;
-    const due = this.renewals.next(now, waiting.length > 0).filter((bin) => !altered.isHeld(bin, now));
+    const due = this.renewals.next(now, waiting.length > 0, (bin) => altered.isHeld(bin, now));
     if (waiting.length === 0 && due.length === 0 && !this.#expiring(now)) return undefined;
     const batch = await gatherBatch(source, waiting, due, now);
     if (batch.events.length === 0 && batch.renewals.length === 0 && !this.#expiring(now)) return undefined;
