@@ -4,6 +4,7 @@ import { DEFAULT_CONFIG_FILE } from '../config.ts';
 import { VERSION } from '../lib/version.ts';
 import { addBootstrapCommand } from './bootstrap.ts';
 import { failureOf, type ExitStatus } from './exit.ts';
+import { addFsckCommand } from './fsck.ts';
 import { addGcCommand } from './gc.ts';
 import { addInitCommand } from './init.ts';
 import { addKeyCommand } from './key.ts';
@@ -76,6 +77,7 @@ Examples:
     addServeCommand,
     addPublishCommand,
     addStatusCommand,
+    addFsckCommand,
     addGcCommand,
   ];
   for (const addCommand of add) addCommand(program, perform);
