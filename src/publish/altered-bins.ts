@@ -1,6 +1,6 @@
 // Bins that were found to be something else than what was published. Their events wait; the object is looked at again
 // now and then, and publication of the bin goes on by itself once it is restored.
-import type { FatalError } from '../lib/errors.ts';
+import type { CountersignError } from '../lib/errors.ts';
 
 /** Milliseconds between two looks at an altered bin. */
 const RETRY_MS = 5000;
@@ -9,7 +9,7 @@ export class AlteredBins {
   readonly #bins = new Map<number, { message: string; name: string; retryAt: number }>();
 
   /** Notes an altered bin; true when it was not known as one. */
-  note(bin: number, name: string, error: FatalError, now: number): boolean {
+  note(bin: number, name: string, error: CountersignError, now: number): boolean {
     const known = this.#bins.has(bin);
     this.#bins.set(bin, { name, message: error.message, retryAt: now + RETRY_MS });
     return !known;

@@ -3,7 +3,7 @@
 //
 // May assume: nothing about the store. Next: ./plan.ts
 import { mapConcurrent } from '../lib/concurrency.ts';
-import { FatalError, hasCode } from '../lib/errors.ts';
+import { hasCode } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import type { AcceptedEvent, Ledger } from '../ledger/ledger.ts';
 import type { ObjectStore } from '../storage/store.ts';
@@ -104,7 +104,7 @@ async function loadOrNote(source: BatchSource, bin: number, now: number): Promis
     if (altered.clear(bin)) log.warn({ bin: name }, 'altered bin is restored');
     return document;
   } catch (error) {
-    if (!(error instanceof FatalError) || !hasCode(error, 'bin-altered')) throw error;
+    if (!hasCode(error, 'bin-altered')) throw error;
     if (altered.note(bin, name, error, now)) log.error({ code: error.code, bin: name }, error.message);
     return undefined;
   }

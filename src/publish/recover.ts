@@ -1,12 +1,16 @@
 // A publication that was committed but not finished: the process died, or the store did. The ledger says what was
 // decided; the plan is made again from it and completed by the code that would have completed it then.
-import { FatalError } from '../lib/errors.ts';
+import { CountersignError, FatalError } from '../lib/errors.ts';
 import type { AcceptedEvent, Intent, Ledger } from '../ledger/ledger.ts';
 import { applyEvents } from './apply-events.ts';
 import { gatherBatch, type BatchSource } from './batch.ts';
 import { complete, type CommitPorts, type Published } from './commit.ts';
 
-/** Finishes `intent` on top of what is public. Errors as `complete`. */
+/**
+ * Finishes `intent` on top of what is public.
+ * @throws CountersignError `bin-altered` until every bin that it builds on is as it was published; FatalError
+ *   `ledger-invalid`; the errors of `complete`.
+ */
 export async function recover(
   ports: CommitPorts,
   published: Published,
@@ -19,8 +23,9 @@ export async function recover(
   );
   const bins = intent.bins.map(({ bin }) => bin);
   const batch = await gatherBatch(source, events, bins, ports.clock.now());
-  if (batch.renewals.length < bins.length) {
-    throw new FatalError(
+  // An event without effect has a bin too: without it, nobody can tell that the event has none.
+  if (batch.renewals.length < bins.length || batch.events.length < events.length) {
+    throw new CountersignError(
       'bin-altered',
       `publication ${intent.snapshot} was committed and cannot be completed: ` +
         source.altered

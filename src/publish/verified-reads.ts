@@ -98,7 +98,7 @@ export async function loadBin(
     return await verifyBinFile(bytes, roles.binTrust, index, version, AT_ANY_TIME);
   } catch (error) {
     if (hasCode(error, 'store-unavailable') || !(error instanceof CountersignError)) throw error;
-    throw new FatalError(
+    throw new CountersignError(
       'bin-altered',
       `${name} in the store is not what was published (${messageOf(error)}); ` +
         'it is not re-signed, and events for this bin wait until the object is restored',

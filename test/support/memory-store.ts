@@ -26,6 +26,7 @@ export class MemoryStore implements ObjectStore {
   /** SHA-256 of everything that was ever put under a write-once name, also when it was removed since. */
   readonly #everPut = new Map<string, string>();
   readonly #replaceable = new Set<string>();
+  readonly #tampered = new Set<string>();
   /** Names that the present timestamp.json reaches. */
   #reached = new Set<string>();
 
@@ -40,11 +41,11 @@ export class MemoryStore implements ObjectStore {
         `${name} has ${bytes.length} bytes, at most ${maxBytes}`,
       );
     }
-    return { bytes: bytes.slice(), token: tokenOf(bytes) };
+    return { bytes: Uint8Array.from(bytes), token: tokenOf(bytes) };
   }
 
   async putImmutable(name: string, bytes: Uint8Array): Promise<'created' | 'exists'> {
-    const copy = bytes.slice();
+    const copy = Uint8Array.from(bytes);
     await Promise.resolve();
     checkName(name);
     if (name === TIMESTAMP_NAME) this.#violation(`${name} was written as a write-once object`);
@@ -60,7 +61,7 @@ export class MemoryStore implements ObjectStore {
   }
 
   async replace(name: string, bytes: Uint8Array, token: VersionToken | undefined): Promise<VersionToken> {
-    const copy = bytes.slice();
+    const copy = Uint8Array.from(bytes);
     await Promise.resolve();
     checkName(name);
     if (this.#everPut.has(name)) this.#violation(`write-once object ${name} was replaced`);
@@ -93,8 +94,9 @@ export class MemoryStore implements ObjectStore {
 
   /** Changes or removes an object behind everybody's back, as one who can write to the bucket does. */
   tamper(name: string, bytes: Uint8Array | undefined): void {
+    this.#tampered.add(name);
     if (bytes === undefined) this.#objects.delete(name);
-    else this.#objects.set(name, bytes.slice());
+    else this.#objects.set(name, Uint8Array.from(bytes));
   }
 
   /** All names, sorted. */
@@ -125,7 +127,8 @@ export class MemoryStore implements ObjectStore {
     const reached = new Set([name]);
     for (const [file, entry] of Object.entries((parse(snapshot) as SnapshotFile).signed.meta)) {
       const member = versionedName(file.replace(/\.json$/, ''), entry.version);
-      if (!this.#objects.has(member)) {
+      // What the test itself took away is not the publisher's fault.
+      if (!this.#objects.has(member) && !this.#tampered.has(member)) {
         this.#violation(`timestamp ${signed.version} was written before ${member}, which ${name} names`);
       }
       reached.add(member);
