@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { DEFAULT_CONFIG_FILE } from '../config.ts';
 import { VERSION } from '../lib/version.ts';
 import { addBootstrapCommand } from './bootstrap.ts';
+import { addDemoCommand } from './demo.ts';
 import { failureOf, type ExitStatus } from './exit.ts';
 import { addFsckCommand } from './fsck.ts';
 import { addGcCommand } from './gc.ts';
@@ -79,6 +80,7 @@ Examples:
     addStatusCommand,
     addFsckCommand,
     addGcCommand,
+    addDemoCommand,
   ];
   for (const addCommand of add) addCommand(program, perform);
   return program;

@@ -55,8 +55,10 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   'ledger-invalid': 500,
   'store-unavailable': 503,
   'store-conflict': 503,
+  'store-unsuitable': 500,
   'signer-unavailable': 503,
   'service-unavailable': 503,
+  'demo-failed': 500,
   internal: 500,
 };
 

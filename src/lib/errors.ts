@@ -249,6 +249,12 @@ export const ERRORS = {
     meaning: 'A compare-and-swap found another version of the object than the expected one.',
     remedy: 'Nothing: the caller reads the object again and decides.',
   },
+  'store-unsuitable': {
+    kind: 'refused',
+    meaning: 'The object store does not keep the promises that safe publication rests on.',
+    remedy:
+      'Use a store with conditional writes (If-None-Match and If-Match), or grant the permission that the message names; docs/operations.md, "Object storage".',
+  },
   'signer-unavailable': {
     kind: 'unavailable',
     meaning: 'The signer cannot be reached or refuses to sign.',
@@ -258,6 +264,11 @@ export const ERRORS = {
     kind: 'unavailable',
     meaning: 'The countersign service does not answer, or is shutting down.',
     remedy: 'Check that "countersign serve" runs at the address in the message, then try again.',
+  },
+  'demo-failed': {
+    kind: 'refused',
+    meaning: 'A step of "countersign demo" did not turn out as it says, or the demo was interrupted.',
+    remedy: 'Read the message and the files in the directory that it names, then run the demo again.',
   },
   internal: {
     kind: 'internal',
