@@ -60,7 +60,7 @@ Examples:
           });
           return { json: report, text: summary(report) };
         } catch (error) {
-          const why = interrupted.signal.aborted ? 'interrupted' : messageOf(error);
+          const why = interrupted.signal.aborted ? 'interrupted' : reasonOf(error);
           throw demoFailed(`${narrator.current}: ${why}; everything so far is in ${directory}`, error);
         } finally {
           progress.end();
@@ -107,6 +107,12 @@ function summary({ directory, existing, release, bins, snapshot, attacks, second
   ];
   const lines = rows.map(([label, text]) => `    ${label.padEnd(18)}${text}`.trimEnd());
   return ['', `Done in ${seconds.toFixed(1)} s.`, ...lines].join('\n');
+}
+
+/** fetch says "fetch failed" and leaves the reason to its cause; errors of our own name theirs. */
+function reasonOf(error: unknown): string {
+  const cause = error instanceof TypeError ? error.cause : undefined;
+  return cause === undefined ? messageOf(error) : `${messageOf(error)}: ${messageOf(cause)}`;
 }
 
 /** A path as one word of a shell, quoted where that is needed. */
