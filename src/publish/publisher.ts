@@ -8,6 +8,8 @@ import { parseExpires } from '../tuf/lifetimes.ts';
 import type { Lease } from '../ledger/ledger.ts';
 import { AlteredBins } from './altered-bins.ts';
 import { checkStillHeld, LEASE_TTL_MS, takeLease, type LeaseTaker } from './lease.ts';
+import { readPublicState } from './public-state.ts';
+import { RenewalTable } from './renewals.ts';
 import type { PublisherStatus } from './status.ts';
 import { Term, type PublicationReport, type TermPorts } from './term.ts';
 import type { PublicationWaiter } from './waiter.ts';
@@ -34,6 +36,8 @@ export class Publisher {
   #role: PublisherStatus['role'] = 'starting';
   #problem: Problem | undefined;
   #term: Term | undefined;
+  /** What another process published, while this one stands by. */
+  #observed: Pick<Term, 'published' | 'renewals'> | undefined;
   #last: PublisherStatus['lastPublication'];
   #loop: Promise<void> | undefined;
 
@@ -60,12 +64,13 @@ export class Publisher {
 
   status(): PublisherStatus {
     const now = this.#ports.clock.now();
+    const known = this.#term ?? this.#observed;
     return {
       role: this.#role,
       ...(this.#problem === undefined ? {} : { problem: this.#problem }),
-      ...(this.#term === undefined ? {} : { published: describePublished(this.#term) }),
+      ...(known === undefined ? {} : { published: describePublished(known) }),
       alteredBins: this.#altered.list(),
-      renewalsDue: this.#term?.renewals.dueCount(now) ?? 0,
+      renewalsDue: known?.renewals.dueCount(now) ?? 0,
       ...(this.#last === undefined ? {} : { lastPublication: this.#last }),
     };
   }
@@ -81,6 +86,7 @@ export class Publisher {
       } catch (error) {
         this.#note(error);
         if (error instanceof FatalError) break;
+        if (this.#role === 'standby') await this.#observe();
         await this.#ports.clock.sleep(
           hasCode(error, 'lease-lost') ? LEASE_TTL_MS / 6 : pauseMs,
           this.#stopping.signal,
@@ -118,6 +124,21 @@ export class Publisher {
     } finally {
       over.abort();
       await heartbeat;
+    }
+  }
+
+  /** Looks at what the other process has published, so that this one can say how fresh it is. */
+  async #observe(): Promise<void> {
+    const { history, store, settings, log } = this.#ports;
+    try {
+      const head = await history.head();
+      if (head !== undefined && head.snapshot === this.#observed?.published.snapshot.version) return;
+      const { published } = await readPublicState(history, store);
+      const renewals = new RenewalTable(await history.bins(), settings.lifetimes.binMs);
+      this.#observed = { published, renewals };
+    } catch (error) {
+      // The publisher's own affair: it has read the same, and says what is wrong.
+      log.debug({ err: messageOf(error) }, 'what is public could not be read while standing by');
     }
   }
 
@@ -207,7 +228,10 @@ export class Publisher {
   }
 }
 
-function describePublished({ published, renewals }: Term): NonNullable<PublisherStatus['published']> {
+function describePublished({
+  published,
+  renewals,
+}: Pick<Term, 'published' | 'renewals'>): NonNullable<PublisherStatus['published']> {
   const { roles, snapshot, timestamp } = published;
   const role = ({ version, expires }: { version: number; expires: string }) => ({
     version,

@@ -9,10 +9,11 @@ import type { AlteredBins } from './altered-bins.ts';
 import { gatherBatch, waitingEvents, type BatchSource } from './batch.ts';
 import { commit, type CommitPorts, type Published } from './commit.ts';
 import { plan, type Plan } from './plan.ts';
+import { readPublicState } from './public-state.ts';
 import { recover } from './recover.ts';
 import { RenewalTable } from './renewals.ts';
 import type { PublishSettings } from './settings.ts';
-import { loadOfflineRoles, loadSnapshot, loadTimestamp, type OfflineRoles } from './verified-reads.ts';
+import type { OfflineRoles } from './verified-reads.ts';
 
 /** Milliseconds that the clock may be behind the last publication: a correction by NTP, not a wrong clock. */
 const CLOCK_TOLERANCE_MS = 60_000;
@@ -59,22 +60,11 @@ export class Term {
    * @throws CountersignError `not-bootstrapped`, `key-mismatch`; FatalError when the store is not what the ledger says.
    */
   static async begin(ports: TermPorts, lease: Lease): Promise<Term> {
-    const head = await ports.history.head();
-    if (head === undefined || (head.unfinished !== undefined && head.snapshot === 1)) {
-      throw new CountersignError(
-        'not-bootstrapped',
-        head === undefined
-          ? 'the ledger holds no repository'
-          : 'the bootstrap of this ledger was interrupted',
-      );
-    }
-    const roles = await loadOfflineRoles(ports.store, head);
-    checkSigner(roles, ports.signer.keyid);
-    const version = head.unfinished === undefined ? head.snapshot : head.snapshot - 1;
-    const snapshot = await loadSnapshot(ports.store, roles, version);
-    const timestamp = await loadTimestamp(ports.store, roles);
-    checkTimestamp(head, timestamp?.envelope.signed.version);
-    let published: Published = { roles, snapshot, timestamp };
+    const state = await readPublicState(ports.history, ports.store);
+    const { head } = state;
+    let { published } = state;
+    checkSigner(published.roles, ports.signer.keyid);
+    checkTimestamp(head, published.timestamp?.envelope.signed.version);
     if (head.unfinished !== undefined) {
       const source = sourceOf(ports, published);
       ports.log.info({ snapshot: head.snapshot }, 'completing an unfinished publication');

@@ -136,6 +136,16 @@ test('the one without the lease stands by, says who has it, and takes over', asy
   const spare = startPublisher(repository.ports, { holder: 'spare', clock });
   await untilRole(spare, 'standby', 'lease-lost');
   expect(spare.publisher.status().problem?.message).toContain('active holds the publisher lease');
+  // A load balancer asks it how fresh the repository is, and it knows although it publishes nothing.
+  await upload(current, 'before', 'z/0');
+  await untilSettled(repository, ['before']);
+  await eventually('the spare has seen it', () => {
+    const { published } = active.publisher.status();
+    return (
+      published !== undefined &&
+      spare.publisher.status().published?.snapshot.version === published.snapshot.version
+    );
+  });
   await active.publisher.stop();
   expect(active.publisher.status().role).toBe('standby');
   await eventually('the spare publishes', () => spare.publisher.status().role === 'publishing');
