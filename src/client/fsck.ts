@@ -6,7 +6,6 @@
 import { mapConcurrent } from '../lib/concurrency.ts';
 import { TIMESTAMP_NAME, versionedName } from '../tuf/layout.ts';
 import { MAX_METADATA_BYTES } from '../tuf/metadata-limits.ts';
-import type { Timestamp } from '../tuf/metadata.ts';
 import { parseRoot } from '../tuf/parse-root.ts';
 import { parseTimestamp } from '../tuf/parse-timestamp.ts';
 import type { SnapshotDocument } from '../tuf/snapshot-document.ts';
@@ -50,6 +49,8 @@ export async function* fsck(source: RepositorySource, options: FsckOptions): Asy
   const findings = new Findings();
   const trusted = options.trustedRoot === undefined ? undefined : parseRoot(options.trustedRoot);
   const headBefore = await ledger?.head();
+  // What became public while the store was being listed may be in the list or not.
+  const listedUpTo = await newestSnapshot(source);
   const listing = await Listing.read(source, findings);
   const roots = await checkRoots({ source, findings, listing, trusted, now });
   yield* findings.drain();
@@ -67,8 +68,9 @@ export async function* fsck(source: RepositorySource, options: FsckOptions): Asy
   const offline = new OfflineRoles(ports);
   yield* checkCurrentBins({ ...ports, offline }, snapshot, options);
   if (listing === undefined) return;
-  listing.check(findings, snapshot, (await newestSnapshot(source, timestamp)) - snapshot.version);
-  await checkOlderSnapshots({ ...ports, listing, offline, readsInFlight: READS_IN_FLIGHT }, snapshot);
+  listing.check(findings, snapshot, Math.max(0, (await newestSnapshot(source)) - snapshot.version));
+  const older = { ...ports, listing, listedUpTo, offline, readsInFlight: READS_IN_FLIGHT };
+  await checkOlderSnapshots(older, snapshot);
   yield* findings.drain();
 }
 
@@ -102,11 +104,11 @@ async function* checkCurrentBins(
   }
 }
 
-/** The snapshot that is current by now: publications go on while a store is read. */
-async function newestSnapshot(source: RepositorySource, timestamp: Timestamp | undefined): Promise<number> {
-  const before = timestamp?.meta['snapshot.json'].version ?? 0;
-  const bytes = await source.get(TIMESTAMP_NAME, MAX_METADATA_BYTES.timestamp);
+/** The snapshot that is current at this moment, 0 when nobody can tell: publications go on while a store is read. */
+async function newestSnapshot(source: RepositorySource): Promise<number> {
   const name = TIMESTAMP_NAME;
-  const now = bytes && noting(new Findings(), 'tuf-4', name, () => parseTimestamp(bytes).signed);
-  return Math.max(before, now?.meta['snapshot.json'].version ?? 0);
+  const unheard = new Findings();
+  const bytes = await readObject(source, unheard, name, MAX_METADATA_BYTES.timestamp, 'tuf-5.4.1');
+  const timestamp = bytes && noting(unheard, 'tuf-4', name, () => parseTimestamp(bytes).signed);
+  return timestamp?.meta['snapshot.json'].version ?? 0;
 }

@@ -14,15 +14,18 @@ import { checkNoRollback } from '../../tuf/verify-roles.ts';
 
 export interface OlderPorts extends OnlinePorts {
   readonly listing: Listing;
+  /** The snapshot that was current when the listing began: later ones may be missing in it. */
+  readonly listedUpTo: number;
   readonly offline: OfflineRoles;
   readonly readsInFlight: number;
 }
 
 export async function checkOlderSnapshots(ports: OlderPorts, current: SnapshotDocument): Promise<void> {
-  const { findings, listing } = ports;
-  const versions = listing.versions('snapshot').filter((version) => version < current.version);
+  const { findings, listing, listedUpTo } = ports;
+  const end = Math.min(current.version, listedUpTo + 1);
+  const versions = listing.versions('snapshot').filter((version) => version < end);
   let previous: SnapshotDocument | undefined;
-  let expected = versions[0] ?? current.version;
+  let expected = versions[0] ?? end;
   for (const version of versions) {
     noteGap(findings, expected, version);
     expected = version + 1;
@@ -32,7 +35,7 @@ export async function checkOlderSnapshots(ports: OlderPorts, current: SnapshotDo
     await checkOlderBins(ports, previous, snapshot, current);
     previous = snapshot;
   }
-  noteGap(findings, expected, current.version);
+  noteGap(findings, expected, end);
   if (previous !== undefined) checkOrder(findings, previous, current);
 }
 
