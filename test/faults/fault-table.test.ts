@@ -10,6 +10,7 @@ import { collectGarbage } from '../../src/publish/retention.ts';
 import { openSqliteLedger } from '../../src/ledger/sqlite-ledger.ts';
 import { FaultyProcess, faultRows, TwoContents, type PlannedFault } from '../support/faulty-ports.ts';
 import { memoryStore } from '../support/memory-store.ts';
+import { expectSound } from '../support/oracle.ts';
 import { NaiveCatalogue, publicState } from '../support/public-state.ts';
 import { eventually, startPublisher, untilSettled } from '../support/publisher-process.ts';
 import {
@@ -100,6 +101,7 @@ async function disturb(
 
 async function checkEvents({ repository }: Stage): Promise<void> {
   const { ledger, store, ports } = repository;
+  await expectSound(repository);
   const states = await untilSettled(repository, IDS);
   expect(Object.fromEntries([...states].map(([id, { state }]) => [id, state]))).toEqual({
     upload: 'published',
@@ -164,9 +166,10 @@ describe.each(ALGORITHMS)('%s', (algorithm) => {
   test('a renewal', async () => {
     const run = async (planned?: PlannedFault): Promise<FaultyProcess> => {
       const current = await stage({ algorithm }, 13);
-      const { repository } = current;
+      const { repository, clock } = current;
       const faulty = new FaultyProcess(planned);
       await disturb(current, faulty, everyBinHasVersion(repository, 2));
+      await expectSound({ ...repository, clock });
       const model = new NaiveCatalogue();
       model.apply(BEFORE);
       expect((await publicState(repository.store, repository.ports)).targets).toEqual(model.listing());
@@ -283,6 +286,7 @@ test('collection of garbage', async () => {
       await collectGarbage({ ...retention, history: ledger, store });
     }
     expect(await publicState(store, ports)).toEqual(before);
+    await expectSound(repository);
     await accept(repository, [add('y/1')], 'after');
     await publishAll(repository);
     expect((await ledger.events(['after'])).get('after')?.state.state).toBe('published');
