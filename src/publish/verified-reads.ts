@@ -4,6 +4,7 @@ import { CountersignError, FatalError, hasCode, messageOf } from '../lib/errors.
 import type { Head } from '../ledger/ledger.ts';
 import type { ObjectStore, VersionToken } from '../storage/store.ts';
 import type { BinDocument } from '../tuf/bin-document.ts';
+import type { BinLayout } from '../tuf/bins.ts';
 import { binsTrust, binTrust, type BinsTrust } from '../tuf/delegations.ts';
 import type { Envelope } from '../tuf/envelope.ts';
 import { TIMESTAMP_NAME, versionedName } from '../tuf/layout.ts';
@@ -95,7 +96,9 @@ export async function loadBin(
   const name = versionedName(roles.binTrust.layout.name(index), version);
   try {
     const bytes = await read(store, name);
-    return await verifyBinFile(bytes, roles.binTrust, index, version, AT_ANY_TIME);
+    const bin = await verifyBinFile(bytes, roles.binTrust, index, version, AT_ANY_TIME);
+    checkHome(bin, roles.binTrust.layout, index);
+    return bin;
   } catch (error) {
     if (hasCode(error, 'store-unavailable') || !(error instanceof CountersignError)) throw error;
     throw new CountersignError(
@@ -105,6 +108,17 @@ export async function loadBin(
       { cause: error, details: { object: name } },
     );
   }
+}
+
+/**
+ * A bin does not name its role, and all bins have one key: another bin of the same version verifies in its place. We
+ * signed each of them whole, so one path tells whose it is. (An empty bin in the place of another goes unnoticed.)
+ */
+function checkHome(bin: BinDocument, layout: BinLayout, index: number): void {
+  const first = bin.entries().next();
+  if (first.done === true || layout.indexOf(first.value[0]) === index) return;
+  const home = layout.name(layout.indexOf(first.value[0]));
+  throw new CountersignError('metadata-invalid', `it is ${home}, which lists ${first.value[0]}`);
 }
 
 /** What `timestamp.json` in the store says, if it verifies, and the token to replace it with. */

@@ -137,6 +137,23 @@ describe('a bin', () => {
     await checkEnd(current);
   });
 
+  test('exchanged for another bin of the same version: it is not signed in its place', async () => {
+    const current = await scene();
+    const { repository } = current;
+    const [name, other] = [await binName(current, 0), await binName(current, 1)];
+    expect(name.replace('bin-0', 'bin-1')).toBe(other);
+    const good = await bytesOf(repository.store, name);
+    repository.store.tamper(name, await bytesOf(repository.store, other));
+    const process = start(current);
+    await upload(current, 'first', [add(pathIn(current, 0, 'a'))]);
+    await eventually('it is noticed', () => process.publisher.status().alteredBins.length > 0);
+    expect(process.publisher.status().alteredBins[0]?.message).toContain('it is bin-1');
+    repository.store.tamper(name, good);
+    await untilSettled(repository, ['first']);
+    await process.publisher.stop();
+    await checkEnd(current);
+  });
+
   test('altered: the renewal of the others goes on', async () => {
     const current = await scene(13);
     const { repository } = current;
