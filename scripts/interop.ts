@@ -1,0 +1,69 @@
+// npm run test:interop: the real clients against the real programs. What cannot be installed is skipped by name.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { systemClock } from '../src/lib/clock.ts';
+import { newestNode, pythonTuf, type Component } from './interop/components.ts';
+import { checkFormat, renewalUnderLoad } from './interop/python-tuf.ts';
+import { run } from './interop/run.ts';
+
+interface Scenario {
+  readonly what: string;
+  /** Resolves with one line about what was seen. */
+  readonly work: (program: string) => Promise<string>;
+}
+
+const folder = await mkdtemp(path.join(tmpdir(), 'countersign-interop-'));
+const counts = { passed: 0, failed: 0, skipped: 0 };
+
+try {
+  await perform(await pythonTuf(), [
+    ...([256, 16_384] as const).flatMap((bins) =>
+      (['succinct', 'prefixes'] as const).map((format): Scenario => ({
+        what: `${bins} bins, ${format}`,
+        work: (python) => checkFormat({ python, folder }, bins, format),
+      })),
+    ),
+    {
+      what: '16384 bins, renewal under load',
+      work: (python) => renewalUnderLoad({ python, folder }, 16_384),
+    },
+  ]);
+  await perform(await newestNode(), [{ what: 'npm test', work: wholeSuite }]);
+} finally {
+  await rm(folder, { recursive: true, force: true });
+}
+say(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
+process.exitCode = counts.failed === 0 ? 0 : 1;
+
+async function perform({ name, program, reason }: Component, scenarios: readonly Scenario[]): Promise<void> {
+  for (const { what, work } of scenarios) {
+    const startedAt = systemClock.now();
+    const report = (verdict: keyof typeof counts, detail: string): void => {
+      counts[verdict] += 1;
+      const seconds = ((systemClock.now() - startedAt) / 1000).toFixed(1);
+      say(`${verdict.padEnd(8)}${name.padEnd(18)}${what.padEnd(32)}${seconds.padStart(6)} s  ${detail}`);
+    };
+    if (program === undefined) {
+      report('skipped', `cannot be installed: ${reason.split('\n')[0] ?? ''}`);
+      continue;
+    }
+    try {
+      report('passed', await work(program));
+    } catch (error) {
+      report('failed', error instanceof Error ? error.message : String(error));
+    }
+  }
+}
+
+/** The suite of `npm test`, which builds nothing: the programs are there. */
+async function wholeSuite(node: string): Promise<string> {
+  const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.config.ts'];
+  const output = await run(node, vitest, { env: { NO_COLOR: '1' }, timeoutMs: 600_000 });
+  return /^ *Tests .*$/m.exec(output)?.[0].trim() ?? 'no count';
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

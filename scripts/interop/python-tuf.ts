@@ -1,0 +1,107 @@
+// python-tuf against a served repository.
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { systemClock } from '../../src/lib/clock.ts';
+import { Installation, makeUploads, type Format, type Service, type Upload } from './installation.ts';
+import { closed, run, start } from './run.ts';
+
+// This module is dist/scripts/interop/python-tuf.js when it runs.
+const CLIENT = fileURLToPath(new URL('../../../test/interop/python_tuf_client.py', import.meta.url));
+
+const LOOKUPS = 1000;
+const DOWNLOADS = 20;
+
+interface Place {
+  readonly python: string;
+  readonly folder: string;
+}
+
+function clientArguments({ root }: Installation, { url }: Service, state: string): string[] {
+  return ['--url', url, '--root', root, '--state', state];
+}
+
+/** Refresh, 1,000 look-ups, downloads, absent files; then the same repository after a restart of the service. */
+export async function checkFormat(place: Place, bins: number, format: Format): Promise<string> {
+  const installation = await Installation.found(path.join(place.folder, `${format}-${bins}`), bins, format);
+  const service = await installation.serve();
+  try {
+    const uploads = makeUploads(LOOKUPS, '1.0');
+    await service.publish(uploads);
+    const targets = path.join(installation.folder, 'expected.json');
+    await writeFile(targets, JSON.stringify(uploads));
+    const state = path.join(installation.folder, 'client');
+    const answer = await run(place.python, [
+      CLIENT,
+      'check',
+      ...clientArguments(installation, service, state),
+      '--targets',
+      targets,
+      '--downloads',
+      String(DOWNLOADS),
+    ]);
+    if (bins <= 256) await installation.fsck(service.url);
+    await installation.fsck();
+    const { refreshSeconds, lookupSeconds, found, downloaded } = JSON.parse(answer) as Record<string, number>;
+    return `refresh ${refreshSeconds} s, ${found} found and ${downloaded} downloaded in ${lookupSeconds} s, fsck sound`;
+  } finally {
+    await service.stop();
+  }
+}
+
+/** Bins live ten minutes here: half of that after they were signed, all of them are due. */
+const BIN_LIFETIME = '10m';
+const SIGNED_AGO_MS = 360_000;
+const LOAD_MS = 40_000;
+const CLIENTS = 2;
+
+/** Every bin is due for renewal, uploads arrive, and clients update without a pause. */
+export async function renewalUnderLoad(place: Place, bins: number): Promise<string> {
+  const folder = path.join(place.folder, `renewal-${bins}`);
+  const installation = await Installation.foundEarlier(folder, bins, SIGNED_AGO_MS);
+  const service = await installation.serve({ COUNTERSIGN_LIFETIMES_BIN: BIN_LIFETIME });
+  try {
+    const watchers = Array.from({ length: CLIENTS }, (_, index) => {
+      const state = path.join(folder, `client-${index}`);
+      const child = start(place.python, [CLIENT, 'watch', ...clientArguments(installation, service, state)]);
+      // A client that fails early closes its input; its status and message tell.
+      child.stdin?.on('error', () => undefined);
+      const said = Promise.all([
+        text(child.stdout as NodeJS.ReadableStream),
+        text(child.stderr as NodeJS.ReadableStream),
+        closed(child),
+      ]);
+      return { child, said };
+    });
+    const until = systemClock.now() + LOAD_MS;
+    let mostDue = 0;
+    for (let round = 0; systemClock.now() < until; round++) {
+      const uploads = makeUploads(3, `2.${round}`);
+      await service.publish(uploads);
+      for (const { child } of watchers) child.stdin?.write(`${lines(uploads)}\n`);
+      mostDue = Math.max(mostDue, (await service.status()).publisher.renewalsDue);
+    }
+    const results: Record<string, number>[] = [];
+    for (const { child, said } of watchers) {
+      child.stdin?.end();
+      const [stdout, stderr, [code]] = await said;
+      if (code !== 0) throw new Error(`a client ended with ${String(code)}: ${stderr.trim().slice(-1000)}`);
+      results.push(JSON.parse(stdout) as Record<string, number>);
+    }
+    await installation.fsck();
+    if (mostDue < bins / 2) throw new Error(`only ${mostDue} of ${bins} bins were due at the same time`);
+    const [first] = results;
+    const refreshes = results.reduce((sum, result) => sum + (result['refreshes'] ?? 0), 0);
+    const seen = `snapshot ${first?.['snapshot']}, ${first?.['published']} uploads, ${first?.['binsChanged']} bins renewed`;
+    return `${refreshes} refreshes by ${CLIENTS} clients up to ${seen}; no version back, nothing vanished`;
+  } finally {
+    await service.stop();
+  }
+}
+
+function lines(uploads: readonly Upload[]): string {
+  return uploads
+    .map(({ path: target, length, sha256 }) => JSON.stringify({ path: target, length, sha256 }))
+    .join('\n');
+}
