@@ -68,7 +68,10 @@ export class Term {
     if (head.unfinished !== undefined) {
       const source = sourceOf(ports, published);
       ports.log.info({ snapshot: head.snapshot }, 'completing an unfinished publication');
-      published = await recover(ports, published, source, head.unfinished);
+      published = await recover(ports, published, source, head.unfinished).catch(async (error: unknown) => {
+        await checkUnfinished(ports.history, head, error);
+        throw error;
+      });
     }
     const { lifetimes } = ports.settings;
     const renewals = new RenewalTable(await ports.history.bins(), lifetimes.binMs);
@@ -142,6 +145,18 @@ export class Term {
       (timestamp !== undefined && isDue(timestamp.envelope.signed.expires, lifetimes.timestampMs))
     );
   }
+}
+
+/**
+ * The publisher before may still be at work, and its last publication is as good as ours: the ledger does not fence
+ * the end of a publication. What then looks like damage is only that it came first.
+ * @throws CountersignError `head-moved`: begin again.
+ */
+async function checkUnfinished(history: History, head: Head, cause: unknown): Promise<void> {
+  const now = await history.head();
+  if (now?.snapshot === head.snapshot && now.unfinished !== undefined) return;
+  const message = `publication ${head.snapshot} was finished by the publisher before`;
+  throw new CountersignError('head-moved', message, { cause });
 }
 
 /**
