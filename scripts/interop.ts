@@ -60,7 +60,8 @@ async function perform({ name, program, reason }: Component, scenarios: readonly
 /** The suite of `npm test`, which builds nothing: the programs are there. */
 async function wholeSuite(node: string): Promise<string> {
   const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.config.ts'];
-  const output = await run(node, vitest, { env: { NO_COLOR: '1' }, timeoutMs: 600_000 });
+  const options = { env: { NO_COLOR: '1' }, timeoutMs: 600_000, reasonLines: /FAIL|Error:|Tests / };
+  const output = await run(node, vitest, options);
   return /^ *Tests .*$/m.exec(output)?.[0].trim() ?? 'no count';
 }
 

@@ -9,6 +9,8 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Milliseconds; the process is killed then. */
   readonly timeoutMs?: number;
+  /** Lines of the output that say why it failed; the last ones by default. */
+  readonly reasonLines?: RegExp;
 }
 
 /** What a process that ended with status 0 said on standard output. */
@@ -26,7 +28,9 @@ export async function run(
   ]);
   clearTimeout(timer);
   if (code === 0) return stdout;
-  const last = `${stderr.trim()}\n${stdout.trim()}`.trim().split('\n').slice(-12).join('\n');
+  const { reasonLines = /./ } = options;
+  const lines = `${stderr}\n${stdout}`.split('\n').filter((line) => reasonLines.test(line));
+  const last = lines.slice(-20).join('\n');
   throw new Error(`${command} ${args.slice(0, 3).join(' ')} ended with ${String(code ?? signal)}: ${last}`);
 }
 
