@@ -28,7 +28,7 @@ function run(program: string, args: readonly string[], cwd: string): Running {
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (stderr = (stderr + chunk.toString()).slice(-20_000)));
+  child.stderr.on('data', (chunk: Buffer) => (stderr = (stderr + chunk.toString()).slice(-2_000_000)));
   const ended = once(child, 'close').then(([code, signal]): Ended => {
     return { how: (code ?? signal) as number | string, stdout, stderr };
   });
