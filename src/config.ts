@@ -18,7 +18,8 @@ export const DEFAULT_CONFIG_FILE = 'countersign.yaml';
 /** What a configuration file may hold. Durations are a whole number with a unit: ms, s, m, h or d. */
 export const ConfigSchema = Type.Object({
   store: Type.String({
-    description: 'Where the public repository is kept: file:DIRECTORY.',
+    description:
+      'Where the public repository is kept: file:DIRECTORY, or s3://BUCKET/PREFIX, which takes ?region=, &endpoint= (an http or https origin) and &path-style=true. Credentials come from the standard chain of the AWS SDK, never from here.',
     default: 'file:./repository',
   }),
   ledger: Type.String({

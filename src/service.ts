@@ -43,8 +43,19 @@ export interface Service {
   stop(): Promise<void>;
 }
 
-export function openStore({ store }: Pick<Config, 'store'>): Promise<ObjectStore> {
-  return openFileStore(store.directory);
+/**
+ * Opens the store to publish into it, or to `read` it with credentials that may do no more.
+ * @throws CountersignError `store-unavailable`, `store-unsuitable`, `config-invalid`.
+ */
+export async function openStore(
+  { store }: Pick<Config, 'store'>,
+  runtime: Pick<Runtime, 'clock' | 'random'>,
+  access: 'publish' | 'read' = 'publish',
+): Promise<ObjectStore> {
+  if (store.kind === 'file') return openFileStore(store.directory);
+  // Loaded when it is needed: the S3 client is larger than the rest of the program.
+  const { openS3Store } = await import('./storage/s3-store.ts');
+  return openS3Store(store, runtime, { access });
 }
 
 export function openLedger({ ledger }: Pick<Config, 'ledger'>): Promise<Ledger & History> {
@@ -57,7 +68,8 @@ export async function openSigner({ signer }: Pick<Config, 'signer'>, secrets: Se
 
 /**
  * Starts the service and listens.
- * @throws CountersignError `config-invalid`, `secret-unreadable`, `ledger-unavailable`, `store-unavailable`.
+ * @throws CountersignError `config-invalid`, `secret-unreadable`, `ledger-unavailable`, `store-unavailable`,
+ *   `store-unsuitable`.
  */
 export async function startService(config: Config, secrets: Secrets, runtime: Runtime): Promise<Service> {
   const { clock, log } = runtime;
@@ -65,7 +77,7 @@ export async function startService(config: Config, secrets: Secrets, runtime: Ru
   const tls = await readTls(config);
   const signer = await openSigner(config, secrets);
   const ledger = await openLedger(config);
-  const store = await openStore(config);
+  const store = await openStore(config, runtime);
   const metrics = createMetrics({ process: true });
   const waiter = new PublicationWaiter(ledger, clock);
   const stopping = new AbortController();

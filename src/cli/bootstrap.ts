@@ -36,7 +36,7 @@ Examples:
         try {
           const ledger = await openLedger(config);
           try {
-            const store = await openStore(config);
+            const store = await openStore(config, session.context);
             const report = await bootstrap(bundle, {
               ledger,
               history: ledger,

@@ -22,7 +22,7 @@ export function addFsckCommand(program: Command, perform: Perform): void {
     .command('fsck')
     .argument(
       '[store]',
-      'a store (file:./directory) or the URL before "metadata/" (default: the configured store)',
+      'a store (file:DIRECTORY, s3://BUCKET/PREFIX) or the URL before "metadata/" (default: the configured store)',
     )
     .description('derive the whole repository anew and list every rule that it breaks')
     .option('--root <file>', 'a root file that you trust; the repository must lead on from it')
@@ -69,12 +69,18 @@ async function openSource(session: Session, location: string): Promise<Repositor
   if (/^https?:/i.test(location)) return httpSource(location);
   const given = { value: location, source: 'the argument' };
   const store = parseStore(given, session.context.cwd);
-  // Opening a store creates it: a wrong path must not become an empty one.
-  const found = await stat(store.directory).catch(() => undefined);
-  if (found?.isDirectory() !== true) {
+  // Opening a directory creates it: a wrong path must not become an empty store.
+  if (store.kind === 'file' && !(await isDirectory(store.directory))) {
     throw new CountersignError('usage', `there is no store in ${store.directory}`);
   }
-  return storeSource(await openStore({ store }));
+  return storeSource(await openStore({ store }, session.context, 'read'));
+}
+
+function isDirectory(directory: string): Promise<boolean> {
+  return stat(directory).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 }
 
 async function checkConfigured(session: Session, trustedRoot: Uint8Array | undefined): Promise<Answer> {
@@ -83,7 +89,7 @@ async function checkConfigured(session: Session, trustedRoot: Uint8Array | undef
   try {
     const head = await ledger.head();
     if (head === undefined) throw new CountersignError('not-bootstrapped', 'the ledger holds no repository');
-    const source = storeSource(await openStore(config));
+    const source = storeSource(await openStore(config, session.context, 'read'));
     return await check(session, source, {
       ledger,
       trustedRoot: trustedRoot ?? Buffer.from(head.trustedRoot),

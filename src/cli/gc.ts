@@ -30,7 +30,7 @@ Examples:
         try {
           const report = await collectGarbage({
             history: ledger,
-            store: await openStore(config),
+            store: await openStore(config, session.context),
             clock: session.context.clock,
             ...config.retention,
             dryRun,

@@ -1,13 +1,12 @@
 // The URIs that say where things are: what this version can open, and a clear refusal for everything else.
 import path from 'node:path';
 import { CountersignError } from '../lib/errors.ts';
+import { parseS3, type S3Setting } from './s3-uri.ts';
 import type { Given } from './settings.ts';
 
-export interface StoreSetting {
-  readonly kind: 'file';
-  /** Absolute. */
-  readonly directory: string;
-}
+export type StoreSetting =
+  /** `directory` is absolute. */
+  { readonly kind: 'file'; readonly directory: string } | S3Setting;
 
 export interface LedgerSetting {
   readonly kind: 'sqlite';
@@ -36,7 +35,8 @@ export interface ListenSetting {
 
 /** @throws CountersignError `config-invalid`. */
 export function parseStore(given: Given, base: string): StoreSetting {
-  return { kind: 'file', directory: pathAfter('file', given, base) };
+  if (String(given.value).startsWith('s3:')) return parseS3(given);
+  return { kind: 'file', directory: pathAfter('file', given, base, ' and s3://BUCKET/PREFIX') };
 }
 
 /** @throws CountersignError `config-invalid`. */

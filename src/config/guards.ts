@@ -96,7 +96,8 @@ export function checkTogether(config: Checked, passphraseFile: string | undefine
 
 /** Store and target files are public: nothing private may be below their directories. */
 function checkPrivatePaths(config: Checked, passphraseFile: string | undefined): void {
-  const open = [{ key: 'store', directory: config.store.directory }];
+  const open: { readonly key: string; readonly directory: string }[] = [];
+  if (config.store.kind === 'file') open.push({ key: 'store', directory: config.store.directory });
   if (config.targets.kind === 'file') open.push({ key: 'targets', directory: config.targets.directory });
   const closed: readonly (readonly [string, string | undefined])[] = [
     ['ledger', config.ledger.path],

@@ -5,6 +5,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { Type } from 'typebox';
 import { asBuffer, sha256Hex } from '../lib/bytes.ts';
+import { IMMUTABLE_CACHING, TIMESTAMP_CACHING } from '../lib/caching.ts';
 import { METADATA_PREFIX, parseVersionedName, TIMESTAMP_NAME } from '../tuf/layout.ts';
 import { MAX_METADATA_BYTES } from '../tuf/metadata-limits.ts';
 import { ByteCache } from './byte-cache.ts';
@@ -14,11 +15,6 @@ import { isCurrent, requestedRange } from './preconditions.ts';
 import { ProblemError } from './problem.ts';
 import type { ServerDeps } from './server-deps.ts';
 import { Slots } from './slots.ts';
-
-export const IMMUTABLE = 'public, max-age=31536000, immutable';
-
-/** Seconds; a client that is behind by this much is still far inside the day that a timestamp lives. */
-const TIMESTAMP_CACHING = 'public, max-age=2, must-revalidate';
 
 /** Bytes of immutable files and their compressed forms kept in memory: some 250 bins, or 60 large snapshots. */
 const CACHE_BYTES = 64 * 1024 * 1024;
@@ -90,7 +86,7 @@ export function metadataFilesRoute(app: FastifyInstance, { store }: ServerDeps):
       const file = await find(name);
       const { headers, method } = request;
       void reply
-        .header('cache-control', name === TIMESTAMP_NAME ? TIMESTAMP_CACHING : IMMUTABLE)
+        .header('cache-control', name === TIMESTAMP_NAME ? TIMESTAMP_CACHING : IMMUTABLE_CACHING)
         .header('vary', 'accept-encoding')
         .header('accept-ranges', 'bytes')
         .header('content-type', 'application/json');

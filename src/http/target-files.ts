@@ -5,11 +5,11 @@ import type { FileHandle } from 'node:fs/promises';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
+import { IMMUTABLE_CACHING } from '../lib/caching.ts';
 import { hasCode } from '../lib/errors.ts';
 import { parseHashedTargetPath } from '../tuf/layout.ts';
 import type { TargetFile } from '../tuf/metadata.ts';
 import { targetPathProblem } from '../tuf/target-path.ts';
-import { IMMUTABLE } from './metadata-files.ts';
 import { content, problems } from './openapi.ts';
 import { isCurrent, requestedRange } from './preconditions.ts';
 import { ProblemError } from './problem.ts';
@@ -91,7 +91,10 @@ export function targetFilesRoute(app: FastifyInstance, deps: ServerDeps): void {
       const file = current ? undefined : await openFile(asked.path, listed);
       if (file === undefined && !current) throw absent();
 
-      void reply.header('cache-control', IMMUTABLE).header('accept-ranges', 'bytes').header('etag', etag);
+      void reply
+        .header('cache-control', IMMUTABLE_CACHING)
+        .header('accept-ranges', 'bytes')
+        .header('etag', etag);
       if (file === undefined) return reply.code(304).send(null);
       const { start, end } = range ?? { start: 0, end: length - 1 };
       void reply.type('application/octet-stream').header('content-length', end - start + 1);

