@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { DEFAULT_CONFIG_FILE } from '../config.ts';
 import { VERSION } from '../lib/version.ts';
 import { addBootstrapCommand } from './bootstrap.ts';
+import { addClientCommand } from './client.ts';
 import { addDemoCommand } from './demo.ts';
 import { failureOf, type ExitStatus } from './exit.ts';
 import { addFsckCommand } from './fsck.ts';
@@ -78,6 +79,7 @@ Examples:
     addServeCommand,
     addPublishCommand,
     addStatusCommand,
+    addClientCommand,
     addFsckCommand,
     addGcCommand,
     addDemoCommand,

@@ -43,6 +43,8 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   'metadata-expired': 500,
   'signature-invalid': 500,
   'version-rollback': 500,
+  'update-failed': 503,
+  'too-many-delegations': 500,
   'length-or-hash-mismatch': 502,
   'bin-altered': 503,
   'head-moved': 503,

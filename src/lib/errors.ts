@@ -185,6 +185,17 @@ export const ERRORS = {
     meaning: 'A role has a lower version than one already trusted.',
     remedy: 'Treat the repository or mirror as rolled back; refresh from another source.',
   },
+  'update-failed': {
+    kind: 'refused',
+    meaning:
+      'A client could not finish an update: the repository or the local directory could not be read or written.',
+    remedy: 'Try again, or with another mirror; what was trusted before stays trusted.',
+  },
+  'too-many-delegations': {
+    kind: 'refused',
+    meaning: 'A target path was not found within the number of delegated roles that a client asks.',
+    remedy: 'Ask the repository to delegate more directly; 32 roles are the limit of all clients.',
+  },
   'length-or-hash-mismatch': {
     kind: 'refused',
     meaning: 'A file does not have the length or the hash that signed metadata gives.',

@@ -101,7 +101,8 @@ function readTargetFile(place: Place): TargetFile {
   };
 }
 
-function plainObject(map: JsonMap): JsonObject {
+/** Parsed JSON as plain objects, without touching a prototype. */
+export function plainObject(map: JsonMap): JsonObject {
   // fromEntries defines own properties, `__proto__` too: no prototype is touched.
   return Object.fromEntries([...map].map(([key, value]) => [key, plain(value)]));
 }

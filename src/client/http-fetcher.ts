@@ -1,0 +1,140 @@
+// Files over HTTP. Slow retrieval attack (TUF 1.5.2 "slow retrieval attacks"): a body must keep up a rate, measured only
+// while we wait for the other side; with the caller's limit of bytes that bounds the total time too.
+import type { Clock } from '../lib/clock.ts';
+import { CountersignError, messageOf } from '../lib/errors.ts';
+import { VERSION } from '../lib/version.ts';
+import type { Fetcher } from './fetcher.ts';
+
+export interface Patience {
+  /** Milliseconds until the headers have come, redirects included. */
+  readonly answerMs: number;
+  /** In each stretch of so many milliseconds of waiting … */
+  readonly stretchMs: number;
+  /** … at least so many bytes come. */
+  readonly stretchBytes: number;
+}
+
+/** 2 KB a second: slower than any modem, and 5 MB of metadata end within 42 minutes at worst. */
+export const DEFAULT_PATIENCE: Patience = { answerMs: 30_000, stretchMs: 15_000, stretchBytes: 30_000 };
+
+const MAX_REDIRECTS = 5;
+
+/** HTTP and HTTPS with the certificates that Node trusts; `clock` measures the waiting. */
+export function httpFetcher(clock: Clock, patience: Patience = DEFAULT_PATIENCE): Fetcher {
+  return {
+    get: async (text, maxBytes) => {
+      const url = parseUrl(text);
+      const stop = new AbortController();
+      const timer = setTimeout(() => {
+        stop.abort(new Error(`no answer within ${patience.answerMs} ms`));
+      }, patience.answerMs);
+      let response: Response;
+      try {
+        response = await follow(url, stop.signal);
+      } catch (error) {
+        throw asUnavailable(url, error, stop.signal);
+      } finally {
+        clearTimeout(timer);
+      }
+      const { status, body } = response;
+      // 403: an object store that may not list its objects says so for those that do not exist (interop rule 9).
+      if (status === 404 || status === 403) {
+        await body?.cancel();
+        return undefined;
+      }
+      const announced = Number(response.headers.get('content-length') ?? 0);
+      if (status !== 200 || announced > maxBytes) await body?.cancel();
+      if (status !== 200) throw unavailable(url, `answers ${status}`);
+      if (announced > maxBytes) {
+        throw new CountersignError(
+          'metadata-too-large',
+          `${url.href} has ${announced} bytes, at most ${maxBytes} are allowed`,
+        );
+      }
+      return readAtPace(body, { url, stop, clock, patience });
+    },
+  };
+}
+
+function parseUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol)) {
+    throw new CountersignError('usage', `${text} is not an http or https URL`);
+  }
+  return url;
+}
+
+async function follow(start: URL, signal: AbortSignal): Promise<Response> {
+  let url = start;
+  for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
+    const response = await fetch(url, {
+      redirect: 'manual',
+      signal,
+      headers: { 'user-agent': `countersign/${VERSION}` },
+    });
+    const location = response.headers.get('location');
+    if (response.status < 300 || response.status > 399 || location === null) return response;
+    await response.body?.cancel();
+    const next = new URL(location, url);
+    // From https to http: whoever is on the way could answer. From http to another scheme: not what was asked for.
+    if (next.protocol !== url.protocol) throw unavailable(url, `redirects to ${next.protocol}//`);
+    url = next;
+  }
+  throw unavailable(start, `redirects more than ${MAX_REDIRECTS} times`);
+}
+
+interface Transfer {
+  readonly url: URL;
+  readonly stop: AbortController;
+  readonly clock: Clock;
+  readonly patience: Patience;
+}
+
+async function* readAtPace(
+  body: ReadableStream<Uint8Array> | null,
+  { url, stop, clock, patience }: Transfer,
+): AsyncGenerator<Uint8Array> {
+  if (body === null) return;
+  const reader = body.getReader();
+  const { stretchMs, stretchBytes } = patience;
+  let waitedMs = 0;
+  let bytes = 0;
+  try {
+    for (;;) {
+      const since = clock.now();
+      const timer = setTimeout(() => {
+        stop.abort(new Error(`sends less than ${stretchBytes} bytes in ${stretchMs} ms`));
+      }, stretchMs - waitedMs);
+      let read;
+      try {
+        read = await reader.read();
+      } finally {
+        clearTimeout(timer);
+      }
+      if (read.value === undefined) return;
+      // The clock may be set back meanwhile, but no wait can outlast its timer.
+      waitedMs = Math.min(stretchMs - 1, waitedMs + Math.max(0, clock.now() - since));
+      bytes += read.value.length;
+      if (bytes >= stretchBytes) waitedMs = bytes = 0;
+      yield read.value;
+    }
+  } catch (error) {
+    throw asUnavailable(url, error, stop.signal);
+  } finally {
+    // Also when the caller has seen enough: the connection is given up, not drained.
+    stop.abort();
+    await reader.cancel().catch(() => undefined);
+  }
+}
+
+function asUnavailable(url: URL, error: unknown, signal: AbortSignal): CountersignError {
+  if (error instanceof CountersignError) return error;
+  const reason: unknown = signal.aborted ? signal.reason : error;
+  // fetch() says "fetch failed" and keeps the reason to itself.
+  const cause = reason instanceof Error && reason.cause instanceof Error ? reason.cause : reason;
+  return unavailable(url, messageOf(cause), error);
+}
+
+function unavailable(url: URL, problem: string, cause?: unknown): CountersignError {
+  return new CountersignError('store-unavailable', `${url.href}: ${problem}`, { cause });
+}

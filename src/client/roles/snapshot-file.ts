@@ -1,0 +1,108 @@
+// Snapshot as a client reads it (TUF 4.4): countersign's own form without building an object for each of its 16,384
+// bins (1 ms instead of 40), any other form through JSON.
+import { CountersignError, hasCode } from '../../lib/errors.ts';
+import { splitMetadataFile } from '../../tuf/metadata-file.ts';
+import { asMap, field } from '../../tuf/shape.ts';
+import { SnapshotDocument } from '../../tuf/snapshot-document.ts';
+import { readFileReference, type FileReference } from './file-reference.ts';
+import { placeOf, readRoleFile, type RoleFile } from './role-file.ts';
+
+export interface SnapshotFile extends RoleFile {
+  /** What snapshot says about a targets role; undefined when it does not list it. */
+  reference(role: string): FileReference | undefined;
+  /** Every role with its version. */
+  versions(): Iterable<readonly [role: string, version: number]>;
+  /** Set when the file is in countersign's own form. */
+  readonly document?: SnapshotDocument;
+}
+
+/** @throws CountersignError `metadata-invalid`. */
+export function readSnapshot(bytes: Uint8Array): SnapshotFile {
+  try {
+    return readOwnForm(bytes);
+  } catch (error) {
+    if (!hasCode(error, 'metadata-invalid')) throw error;
+    return readAnyForm(bytes);
+  }
+}
+
+/** The own form is canonical byte for byte, so that the file's slice is what the signatures cover. */
+function readOwnForm(bytes: Uint8Array): SnapshotFile {
+  const { signed, signatures } = splitMetadataFile(bytes);
+  const document = SnapshotDocument.parse(signed);
+  const { layout, targetsVersion, binsVersion } = document;
+  const versionOf = (role: string): number | undefined => {
+    if (role === 'targets') return targetsVersion;
+    if (role === 'bins') return binsVersion;
+    const bin = layout.parse(role);
+    return bin === undefined ? undefined : document.versionOf(bin);
+  };
+  return {
+    version: document.version,
+    expires: Date.parse(document.expires),
+    signedBytes: signed,
+    signatures,
+    document,
+    reference: (role) => {
+      const version = versionOf(role);
+      return version === undefined ? undefined : { version };
+    },
+    *versions() {
+      yield ['targets', targetsVersion];
+      yield ['bins', binsVersion];
+      for (let bin = 0; bin < layout.count; bin++) yield [layout.name(bin), document.versionOf(bin)];
+    },
+  };
+}
+
+function readAnyForm(bytes: Uint8Array): SnapshotFile {
+  const { signed, ...file } = readRoleFile('snapshot', 'snapshot', bytes);
+  const place = field(signed, 'snapshot', 'meta');
+  const references = new Map<string, FileReference>();
+  for (const [name, value] of asMap(place)) {
+    const where = `${place.where}.${placeOf(name)}`;
+    // TUF 4.4: METAPATH is the role's name with ".json".
+    if (name.endsWith('.json')) references.set(name.slice(0, -5), readFileReference({ value, where }));
+  }
+  return {
+    ...file,
+    reference: (role) => references.get(role),
+    *versions() {
+      for (const [role, { version }] of references) yield [role, version];
+    },
+  };
+}
+
+/**
+ * TUF 5.5.5: no role goes back and none leaves the snapshot. (The version of the snapshot itself: 5.4.3.2.)
+ * @throws CountersignError `version-rollback`.
+ */
+export function checkSnapshotFollows(next: SnapshotFile, trusted: SnapshotFile): void {
+  const ours = trusted.document;
+  const theirs = next.document;
+  if (ours !== undefined && theirs?.layout.count === ours.layout.count) {
+    let bin = 0;
+    while (bin < ours.layout.count && theirs.versionOf(bin) >= ours.versionOf(bin)) bin++;
+    const rest = theirs.targetsVersion >= ours.targetsVersion && theirs.binsVersion >= ours.binsVersion;
+    if (rest && bin === ours.layout.count) return;
+  }
+  for (const [role, version] of trusted.versions()) {
+    const now = next.reference(role)?.version;
+    if (now === undefined) {
+      throw new CountersignError(
+        'version-rollback',
+        `role ${placeOf(role)} has left the snapshot, the trusted one lists version ${version}`,
+      );
+    }
+    checkNotBelow(`${placeOf(role)} in snapshot`, now, version);
+  }
+}
+
+/** @throws CountersignError `version-rollback`. */
+export function checkNotBelow(what: string, next: number, trusted: number): void {
+  if (next >= trusted) return;
+  throw new CountersignError(
+    'version-rollback',
+    `version ${next} of ${what} is below the trusted ${trusted}`,
+  );
+}

@@ -1,0 +1,91 @@
+// A targets role as a client reads it (TUF 4.5): `targets` itself, and every role it delegates to.
+import { hasCode } from '../../lib/errors.ts';
+import { BinDocument } from '../../tuf/bin-document.ts';
+import { splitMetadataFile } from '../../tuf/metadata-file.ts';
+import type { JsonObject } from '../../tuf/metadata.ts';
+import { plainObject } from '../../tuf/parse-targets.ts';
+import { asInteger, asMap, field, type Place } from '../../tuf/shape.ts';
+import { NO_DELEGATIONS, readDelegations, type DelegationTable } from './delegations.ts';
+import { readHashes, type Hashes } from './file-reference.ts';
+import { placeOf, readRoleFile, type RoleFile } from './role-file.ts';
+
+/** What signed metadata says about a target file. */
+export interface Target {
+  readonly path: string;
+  /** Bytes. */
+  readonly length: number;
+  /** Algorithm names to hex digests, at least one. */
+  readonly hashes: Hashes;
+  readonly custom?: JsonObject;
+}
+
+export interface TargetsFile extends RoleFile {
+  /** @throws CountersignError `metadata-invalid` when the entry is none. */
+  target(path: string): Target | undefined;
+  readonly delegations: DelegationTable;
+}
+
+/** A bin of countersign's own form, read in place; undefined for any other file. Its entries are read when asked for. */
+export function readOwnBin(bytes: Uint8Array): TargetsFile | undefined {
+  try {
+    const { signed, signatures } = splitMetadataFile(bytes);
+    const bin = BinDocument.parse(signed);
+    return {
+      version: bin.version,
+      expires: Date.parse(bin.expires),
+      signedBytes: signed,
+      signatures,
+      delegations: NO_DELEGATIONS,
+      target: (path) => {
+        const entry = bin.get(path);
+        if (entry === undefined) return undefined;
+        const { length, hashes, custom } = entry;
+        const value = new Map<string, JsonLeaf>([
+          ['length', length],
+          // Spread: a signed file may still hold null there.
+          ['hashes', new Map(Object.entries({ ...hashes }))],
+        ]);
+        const target = readTarget(path, { value, where: placeOf(path) });
+        return custom === undefined ? target : { ...target, custom };
+      },
+    };
+  } catch (error) {
+    if (hasCode(error, 'metadata-invalid')) return undefined;
+    throw error;
+  }
+}
+
+type JsonLeaf = number | ReadonlyMap<string, string>;
+
+/**
+ * Any targets role in any form.
+ * @throws CountersignError `metadata-invalid`.
+ */
+export function readTargets(role: string, bytes: Uint8Array): TargetsFile {
+  const where = placeOf(role);
+  const { signed, ...file } = readRoleFile(role, 'targets', bytes);
+  const targets = field(signed, where, 'targets');
+  const entries = asMap(targets);
+  const delegations = field(signed, where, 'delegations');
+  return {
+    ...file,
+    target: (path) => {
+      const value = entries.get(path);
+      return value === undefined
+        ? undefined
+        : readTarget(path, { value, where: `${targets.where}.${placeOf(path)}` });
+    },
+    delegations: delegations.value === undefined ? NO_DELEGATIONS : readDelegations(delegations),
+  };
+}
+
+function readTarget(path: string, place: Place): Target {
+  const map = asMap(place);
+  const custom = field(map, place.where, 'custom');
+  return {
+    path,
+    length: asInteger(field(map, place.where, 'length'), 0),
+    hashes: readHashes(field(map, place.where, 'hashes')),
+    ...(custom.value === undefined ? {} : { custom: plainObject(asMap(custom)) }),
+  };
+}
