@@ -5,6 +5,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { systemClock } from '../src/lib/clock.ts';
 import { newestNode, pythonTuf, type Component } from './interop/components.ts';
+import { checkConformance, conformanceSuite } from './interop/conformance.ts';
 import { checkFormat, renewalUnderLoad } from './interop/python-tuf.ts';
 import { run } from './interop/run.ts';
 
@@ -30,6 +31,10 @@ try {
       work: (python) => renewalUnderLoad({ python, folder }, 16_384),
     },
   ]);
+  await perform({ name: 'SeaweedFS 4.48', program: process.execPath, reason: '' }, [
+    { what: 'S3 store, whole service', work: s3Suite },
+  ]);
+  await perform(await conformanceSuite(), [{ what: 'countersign client', work: checkConformance }]);
   await perform(await newestNode(), [{ what: 'npm test', work: wholeSuite }]);
 } finally {
   await rm(folder, { recursive: true, force: true });
@@ -55,6 +60,13 @@ async function perform({ name, program, reason }: Component, scenarios: readonly
       report('failed', error instanceof Error ? error.message : String(error));
     }
   }
+}
+
+/** test/interop/*.test.ts, which install and start their server themselves. */
+async function s3Suite(node: string): Promise<string> {
+  const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.interop.config.ts'];
+  const output = await run(node, vitest, { env: { NO_COLOR: '1' }, timeoutMs: 600_000 });
+  return /^ *Tests .*$/m.exec(output)?.[0].trim() ?? 'no count';
 }
 
 /** The suite of `npm test`, which builds nothing: the programs are there. */
