@@ -46,7 +46,7 @@ export function newestNode(): Promise<Component> {
 }
 
 /** Installs once; a folder without its mark is from an interrupted installation, and is made again. */
-async function component(
+export async function component(
   name: string,
   folderName: string,
   program: string,

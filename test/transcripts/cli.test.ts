@@ -42,7 +42,18 @@ function json({ stdout }: Run): Record<string, unknown> {
   return JSON.parse(stdout) as Record<string, unknown>;
 }
 
-const COMMANDS = ['init', 'key', 'key generate', 'key show', 'bootstrap', 'serve', 'publish', 'status', 'gc'];
+const COMMANDS = [
+  'init',
+  'key',
+  'key generate',
+  'key show',
+  'bootstrap',
+  'serve',
+  'publish',
+  'status',
+  'gc',
+  'client',
+];
 
 describe('help', () => {
   test.each(COMMANDS)('%s --help goes to standard output, with status 0', async (command) => {
