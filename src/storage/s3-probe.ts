@@ -9,8 +9,11 @@ import type { PutResult, S3Objects } from './s3-objects.ts';
 
 const PROBE = '.countersign-probe-';
 
-/** Writers at once: a server that checks and writes in two steps lets more than one of them win. */
-const RACING = 8;
+/**
+ * Writers at once: a server that checks and writes in two steps lets more than one of them win. Few, because a server that
+ * locks a name may make each further one wait (SeaweedFS: a second).
+ */
+const RACING = 3;
 
 /** Milliseconds after which another process's probe is over, or was killed. A probe takes seconds. */
 const ABANDONED_AFTER_MS = 3_600_000;
