@@ -6,7 +6,6 @@ import process from 'node:process';
 import { systemClock } from '../src/lib/clock.ts';
 import { newestNode, pythonTuf, type Component } from './interop/components.ts';
 import { checkConformance, conformanceSuite } from './interop/conformance.ts';
-import { checkConformance, conformanceSuite } from './interop/conformance.ts';
 import { checkFormat, renewalUnderLoad } from './interop/python-tuf.ts';
 import { run } from './interop/run.ts';
 
@@ -35,7 +34,6 @@ try {
   await perform({ name: 'SeaweedFS 4.48', program: process.execPath, reason: '' }, [
     { what: 'S3 store, whole service', work: s3Suite },
   ]);
-  await perform(await conformanceSuite(), [{ what: 'countersign client', work: checkConformance }]);
   await perform(await conformanceSuite(), [{ what: 'countersign client', work: checkConformance }]);
   await perform(await newestNode(), [{ what: 'npm test', work: wholeSuite }]);
 } finally {

@@ -23,7 +23,7 @@ import { SnapshotDocument } from '../../src/tuf/snapshot-document.ts';
 import type { ModelOrder, ModelShare } from './model-worker.ts';
 
 /** Goes up when the files of the index change. */
-const GENERATOR = 1;
+const GENERATOR = 2;
 
 const DAY_MS = 86_400_000;
 
@@ -99,7 +99,13 @@ async function build(
   const lease = await takeLease(ledger, systemClock, holder);
   await ledger.advance(lease.epoch, intent);
   for (const { file, trust } of sealedBundle(bundle)) await writeOnce(store, file, trust);
-  await writeBins(folder, { at, binExpires: intent.expires.bin }, bins, bins * targetsPerBin, threads);
+  const digests = await writeBins(
+    folder,
+    { at, binExpires: intent.expires.bin },
+    bins,
+    bins * targetsPerBin,
+    threads,
+  );
   const { root, targets, bins: binsRole } = bundle.trusted;
   const roles = offlineRoles(intent.roles, root.signed, targets.signed, binsRole.signed);
   const first = SnapshotDocument.first(bundle.layout, {
@@ -114,6 +120,7 @@ async function build(
     { ledger, store, signer, clock: systemClock },
     roles,
     { intent, changes: [] },
+    digests,
     sealed,
     undefined,
   );
@@ -122,14 +129,17 @@ async function build(
   await signer.close();
 }
 
-/** Finds the bin of each file, orders files by bin, then writes all bins: on several threads, in 300 MB. */
+/**
+ * Finds the bin of each file, orders files by bin, then writes all bins: on several threads, in 300 MB. Answers the
+ * SHA-256 of each bin's file.
+ */
 async function writeBins(
   folder: string,
   times: Pick<ModelShare, 'at' | 'binExpires'>,
   bins: number,
   files: number,
   threads: number,
-): Promise<void> {
+): Promise<string[]> {
   const homes = new Uint16Array(new SharedArrayBuffer(files * Uint16Array.BYTES_PER_ELEMENT));
   const workers = Array.from({ length: threads }, (_, i) => {
     const workerData: ModelShare = {
@@ -144,14 +154,16 @@ async function writeBins(
     // Built by tsc, as everything under scripts is.
     return new Worker(new URL('model-worker.js', import.meta.url), { workerData });
   });
-  await Promise.all(workers.map(answer));
+  await Promise.all(workers.map((worker) => answer(worker)));
   const order = orderByBin(homes, bins);
-  await Promise.all(
+  const shares = await Promise.all(
     workers.map((worker) => {
       worker.postMessage(order);
-      return answer(worker);
+      return answer(worker) as Promise<ReadonlyMap<number, string>>;
     }),
   );
+  const digests = new Map(shares.flatMap((share) => [...share]));
+  return Array.from({ length: bins }, (_, bin) => digests.get(bin)!);
 }
 
 /** A counting sort: numbers of files, bin after bin. */
@@ -168,11 +180,9 @@ function orderByBin(homes: Uint16Array, bins: number): ModelOrder {
   return { files, begins };
 }
 
-function answer(worker: Worker): Promise<void> {
+function answer(worker: Worker): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    worker.once('message', () => {
-      resolve();
-    });
+    worker.once('message', resolve);
     worker.once('error', reject);
   });
 }

@@ -3,6 +3,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
+import { sha256Hex } from '../../src/lib/bytes.ts';
 import { mapConcurrent } from '../../src/lib/concurrency.ts';
 import { openFileSigner } from '../../src/signing/file-signer.ts';
 import { sealBins } from '../../src/publish/seal.ts';
@@ -45,8 +46,8 @@ if (port !== null) {
     share.homes[number] = bundle.layout.indexOf(modelPath(INDEX_SEED, number));
   }
   port.once('message', (order: ModelOrder) => {
-    void writeBins(share, order, bundle).then(() => {
-      port.postMessage('written');
+    void writeBins(share, order, bundle).then((digests) => {
+      port.postMessage(digests);
     });
   });
   port.postMessage('partitioned');
@@ -56,12 +57,13 @@ async function writeBins(
   { folder, start, step, at, binExpires }: ModelShare,
   { files, begins }: ModelOrder,
   { layout, trusted: { root, targets, bins } }: Awaited<ReturnType<typeof verifyBundle>>,
-): Promise<void> {
+): Promise<Map<number, string>> {
   const signer = await openFileSigner({
     path: join(folder, 'online.key'),
     passphrase: (await readFile(join(folder, 'online.passphrase'), 'utf8')).trim(),
   });
   const roles = offlineRoles({ root: 1, targets: 1, bins: 1 }, root.signed, targets.signed, bins.signed);
+  const digests = new Map<number, string>();
   const slices: number[][] = [];
   for (let bin = start; bin < layout.count; bin += step) {
     const last = slices.at(-1);
@@ -73,12 +75,14 @@ async function writeBins(
       index,
       document: binOf(files.subarray(begins[index], begins[index + 1]), binExpires),
     }));
-    for (const { name, bytes } of await sealBins(signer, roles, documents, at)) {
+    for (const [i, { name, bytes }] of (await sealBins(signer, roles, documents, at)).entries()) {
+      digests.set(slice[i]!, sha256Hex(bytes));
       // Not durable one by one: an index whose building was interrupted is never used.
       await writeFile(join(folder, 'repository', name), bytes, { flag: 'wx', mode: 0o444 });
     }
   });
   await signer.close();
+  return digests;
 }
 
 function binOf(numbers: Uint32Array, expires: string): BinDocument {

@@ -134,13 +134,23 @@ export interface Ledger {
    */
   advance(epoch: number, intent: Intent): Promise<void>;
 
-  /** Settles the publication: its events are published or rejected, its changes readable. Idempotent, not fenced. */
-  finish(intent: Intent, changes: readonly TargetChange[], now: number): Promise<void>;
+  /**
+   * Settles the publication: its events are published or rejected, its changes readable. `digests`: the SHA-256 of the
+   * file of each of `intent.bins`, in their order. Idempotent, not fenced.
+   */
+  finish(
+    intent: Intent,
+    changes: readonly TargetChange[],
+    digests: readonly string[],
+    now: number,
+  ): Promise<void>;
 }
 
 export interface BinState {
   readonly bin: number;
   readonly version: number;
+  /** Of the published file, lower-case hex: what the store must answer when the bin is edited next. */
+  readonly sha256: string;
   /** Time T of the publication that signed it, milliseconds since the epoch. */
   readonly signedAt: number;
   /** Milliseconds since the epoch. */

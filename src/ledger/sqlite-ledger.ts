@@ -90,12 +90,17 @@ export class SqliteLedger implements Ledger, History {
     });
   }
 
-  finish(intent: Intent, changes: readonly TargetChange[], now: number): Promise<void> {
+  finish(
+    intent: Intent,
+    changes: readonly TargetChange[],
+    digests: readonly string[],
+    now: number,
+  ): Promise<void> {
     return this.#writing(() => {
       if (this.#publications.settling(intent) === 'finished') return;
       this.#changes.record(intent.snapshot, changes);
       this.#events.settle(intent.snapshot, intent.events, intent.rejected);
-      this.#publications.finish(intent, now);
+      this.#publications.finish(intent, digests, now);
     });
   }
 

@@ -36,11 +36,11 @@ export function publicationTable(connection: SqliteConnection) {
   const trust = connection.prepare('SELECT root FROM trust');
   const setTrust = connection.prepare('INSERT OR REPLACE INTO trust (one, root) VALUES (1, ?)');
   const writeBins = connection.prepare(
-    `INSERT OR REPLACE INTO bins (bin, version, signed_at, expires)
-     SELECT value ->> 0, value ->> 1, ?, ? FROM json_each(?)`,
+    `INSERT OR REPLACE INTO bins (bin, version, sha256, signed_at, expires)
+     SELECT value ->> 0, value ->> 1, value ->> 2, ?, ? FROM json_each(?)`,
   );
   const allBins = connection.prepare(
-    'SELECT bin, version, signed_at AS signedAt, expires FROM bins ORDER BY bin',
+    'SELECT bin, version, sha256, signed_at AS signedAt, expires FROM bins ORDER BY bin',
   );
 
   function headRow(): HeadRow | undefined {
@@ -104,10 +104,16 @@ export function publicationTable(connection: SqliteConnection) {
     },
 
     /** Records the end of a publication. A clock that went back cannot put it before its predecessor's. */
-    finish(intent: Intent, now: number): void {
+    finish(intent: Intent, digests: readonly string[], now: number): void {
+      if (digests.length !== intent.bins.length) {
+        throw new CountersignError(
+          'ledger-invalid',
+          `snapshot ${intent.snapshot} has ${intent.bins.length} bins, ${digests.length} digests were given`,
+        );
+      }
       const before = finishedAt.get(intent.snapshot - 1) as { finished: number | null } | undefined;
       finish.run(Math.max(now, before?.finished ?? 0), intent.snapshot);
-      const bins = intent.bins.map(({ bin, version }) => [bin, version]);
+      const bins = intent.bins.map(({ bin, version }, i) => [bin, version, digests[i]]);
       if (bins.length > 0) writeBins.run(intent.at, Date.parse(intent.expires.bin), JSON.stringify(bins));
     },
 

@@ -55,6 +55,7 @@ const TABLES = `
   CREATE TABLE bins (
     bin INTEGER PRIMARY KEY,
     version INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
     signed_at INTEGER NOT NULL,
     expires INTEGER NOT NULL
   ) STRICT;

@@ -6,24 +6,20 @@ import { mapConcurrent } from '../lib/concurrency.ts';
 import { hasCode } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import type { AcceptedEvent, Ledger } from '../ledger/ledger.ts';
-import type { ObjectStore } from '../storage/store.ts';
 import type { BinDocument } from '../tuf/bin-document.ts';
 import type { SnapshotDocument } from '../tuf/snapshot-document.ts';
 import type { AlteredBins } from './altered-bins.ts';
 import type { Statement } from './apply-events.ts';
-import { loadBin, type OfflineRoles } from './verified-reads.ts';
+import { loadBin, type PublishedBins } from './verified-reads.ts';
 
 /** Bins read at once. */
 export const READS_IN_FLIGHT = 16;
 
 /** Bytes of bins kept from reading to sealing; the others of a large batch are read, and verified, a second time. */
-const KEPT_BYTES = 96 * 1024 * 1024;
+const KEPT_BYTES = 128 * 1024 * 1024;
 
-export interface BatchSource {
+export interface BatchSource extends PublishedBins {
   readonly ledger: Ledger;
-  readonly store: ObjectStore;
-  readonly roles: OfflineRoles;
-  readonly snapshot: SnapshotDocument;
   readonly altered: AlteredBins;
   readonly log: Logger;
 }
@@ -92,15 +88,15 @@ export async function gatherBatch(
     renewals: renewals.filter((bin) => !lost.has(bin)),
     lookup: (path) => statements.get(path),
     sizeOf: (bin) => sizes.get(bin) ?? 0,
-    document: async (bin) => kept.get(bin) ?? loadBin(source.store, source.roles, source.snapshot, bin),
+    document: async (bin) => kept.get(bin) ?? loadBin(source, bin),
   };
 }
 
 async function loadOrNote(source: BatchSource, bin: number, now: number): Promise<BinDocument | undefined> {
-  const { store, roles, snapshot, altered, log } = source;
+  const { snapshot, altered, log } = source;
   const name = snapshot.layout.name(bin);
   try {
-    const document = await loadBin(store, roles, snapshot, bin);
+    const document = await loadBin(source, bin);
     if (altered.clear(bin)) log.warn({ bin: name }, 'altered bin is restored');
     return document;
   } catch (error) {

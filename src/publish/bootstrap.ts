@@ -71,7 +71,7 @@ async function found(
   const { root, targets, bins } = bundle.trusted;
   const roles = offlineRoles(intent.roles, root.signed, targets.signed, bins.signed);
   for (const { file, trust } of sealedBundle(bundle)) await writeOnce(store, file, trust);
-  await writeBins(
+  const digests = await writeBins(
     ports,
     roles,
     intent,
@@ -87,7 +87,7 @@ async function found(
   });
   const sealed = await sealSnapshot(signer, roles, snapshot);
   const timestamp = interrupted === undefined ? undefined : await loadTimestamp(store, roles);
-  await publishSnapshot(ports, roles, { intent, changes: [] }, sealed, timestamp);
+  await publishSnapshot(ports, roles, { intent, changes: [] }, digests, sealed, timestamp);
   return {
     snapshot: intent.snapshot,
     bins: intent.bins.length,

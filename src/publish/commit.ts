@@ -34,6 +34,8 @@ export interface Published {
   readonly roles: OfflineRoles;
   readonly snapshot: SnapshotDocument;
   readonly timestamp: PublicTimestamp | undefined;
+  /** SHA-256 of each bin's file. */
+  readonly digests: readonly string[];
 }
 
 /** Where the bins of a publication come from, as they were before it. */
@@ -57,7 +59,7 @@ export async function commit(
 /** Carries out what was committed, in an order in which every moment is consistent. Idempotent. */
 export async function complete(
   ports: CommitPorts,
-  { roles, snapshot, timestamp }: Published,
+  { roles, snapshot, timestamp, digests }: Published,
   { intent, changes }: Plan,
   base: BaseDocument,
 ): Promise<Published> {
@@ -70,37 +72,45 @@ export async function complete(
   });
   const edits = editsByBin(changes, snapshot);
   // The snapshot is signed beside the bins, and written after all of them.
-  const [sealedSnapshot] = await Promise.all([
+  const [sealedSnapshot, written] = await Promise.all([
     sealSnapshot(ports.signer, roles, next),
     writeBins(ports, roles, intent, async ({ bin, version }) =>
       (await base(bin)).edit(edits.get(bin) ?? new Map(), version, intent.expires.bin),
     ),
   ]);
-  const published = await publishSnapshot(ports, roles, { intent, changes }, sealedSnapshot, timestamp);
-  return { roles, snapshot: next, timestamp: published };
+  const plan = { intent, changes };
+  const published = await publishSnapshot(ports, roles, plan, written, sealedSnapshot, timestamp);
+  const nextDigests = digests.slice();
+  intent.bins.forEach(({ bin }, i) => (nextDigests[bin] = written[i] ?? ''));
+  return { roles, snapshot: next, timestamp: published, digests: nextDigests };
 }
 
-/** Signs and writes the bins of a publication, with memory bounded whatever their number. */
+/**
+ * Signs and writes the bins of a publication, with memory bounded whatever their number. Answers the SHA-256 of each
+ * file, in the order of `bins`.
+ */
 export async function writeBins(
   { store, signer }: CommitPorts,
   roles: OfflineRoles,
   { bins, at }: { readonly bins: readonly BinVersion[]; readonly at: number },
   edited: (bin: BinVersion) => Promise<BinDocument>,
   progress?: (written: number) => void,
-): Promise<void> {
+): Promise<string[]> {
   const slices = Array.from({ length: Math.ceil(bins.length / SLICE) }, (_, i) =>
     bins.slice(i * SLICE, (i + 1) * SLICE),
   );
   let written = 0;
-  await mapConcurrent(slices, SLICES_IN_FLIGHT, async (slice) => {
+  const digests = await mapConcurrent(slices, SLICES_IN_FLIGHT, async (slice) => {
     const documents = await Promise.all(
       slice.map(async (bin) => ({ index: bin.bin, document: await edited(bin) })),
     );
     const files = await sealBins(signer, roles, documents, at);
-    await Promise.all(files.map((file) => writeOnce(store, file, roles.binTrust)));
+    const stored = await Promise.all(files.map((file) => writeOnce(store, file, roles.binTrust)));
     written += slice.length;
     progress?.(written);
+    return stored.map(sha256Hex);
   });
+  return digests.flat();
 }
 
 /** The last steps: snapshot, timestamp, ledger. Every bin that the snapshot names must be in the store. */
@@ -108,6 +118,7 @@ export async function publishSnapshot(
   { ledger, store, signer, clock }: CommitPorts,
   roles: OfflineRoles,
   { intent, changes }: Plan,
+  digests: readonly string[],
   sealedSnapshot: SealedFile,
   timestamp: PublicTimestamp | undefined,
 ): Promise<PublicTimestamp> {
@@ -118,7 +129,7 @@ export async function publishSnapshot(
     hashes: { sha256: sha256Hex(snapshotBytes) },
   });
   const published = await replaceTimestamp(store, roles, sealedTimestamp, timestamp);
-  await ledger.finish(intent, changes, clock.now());
+  await ledger.finish(intent, changes, digests, clock.now());
   return published;
 }
 

@@ -26,5 +26,6 @@ export async function readPublicState(history: History, store: ObjectStore): Pro
   const version = head.unfinished === undefined ? head.snapshot : head.snapshot - 1;
   const snapshot = await loadSnapshot(store, roles, version);
   const timestamp = await loadTimestamp(store, roles);
-  return { head, published: { roles, snapshot, timestamp } };
+  const digests = (await history.bins()).map(({ sha256 }) => sha256);
+  return { head, published: { roles, snapshot, timestamp, digests } };
 }

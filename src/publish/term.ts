@@ -181,8 +181,9 @@ export function checkSigner(
   }
 }
 
-function sourceOf({ ledger, store, altered, log }: TermPorts, { roles, snapshot }: Published): BatchSource {
-  return { ledger, store, roles, snapshot, altered, log };
+function sourceOf({ ledger, store, altered, log }: TermPorts, published: Published): BatchSource {
+  const { roles, snapshot, digests } = published;
+  return { ledger, store, roles, snapshot, digests, altered, log };
 }
 
 function withoutIntent({ snapshot, timestamp, at, roles, trustedRoot }: Head): Head {

@@ -1,13 +1,14 @@
 // Reading the store, which is not trusted: nothing leaves this module that did not verify against the root in the
 // ledger. Whoever can write to the bucket must not be able to launder a change through our key (docs/trust.md).
+import { sha256Hex } from '../lib/bytes.ts';
 import { CountersignError, FatalError, hasCode, messageOf } from '../lib/errors.ts';
 import type { Head } from '../ledger/ledger.ts';
 import type { ObjectStore, VersionToken } from '../storage/store.ts';
-import type { BinDocument } from '../tuf/bin-document.ts';
-import type { BinLayout } from '../tuf/bins.ts';
+import { BinDocument } from '../tuf/bin-document.ts';
 import { binsTrust, binTrust, type BinsTrust } from '../tuf/delegations.ts';
 import type { Envelope } from '../tuf/envelope.ts';
 import { TIMESTAMP_NAME, versionedName } from '../tuf/layout.ts';
+import { splitMetadataFile } from '../tuf/metadata-file.ts';
 import { MAX_METADATA_BYTES } from '../tuf/metadata-limits.ts';
 import type { Root, Targets, Timestamp } from '../tuf/metadata.ts';
 import { parseRoot } from '../tuf/parse-root.ts';
@@ -15,16 +16,7 @@ import { parseTargets } from '../tuf/parse-targets.ts';
 import { parseTimestamp } from '../tuf/parse-timestamp.ts';
 import type { SnapshotDocument } from '../tuf/snapshot-document.ts';
 import { verifyEnvelope, type RoleTrust } from '../tuf/threshold.ts';
-import {
-  checkVersion,
-  topLevelTrust,
-  verifyBinFile,
-  verifySnapshotFile,
-  type Moment,
-} from '../tuf/verify-roles.ts';
-
-/** Renewing expired roles is the service's task, so it reads them; everything else is still checked. */
-const AT_ANY_TIME: Moment = { now: 0, expiry: 'ignored' };
+import { checkVersion, topLevelTrust, verifySnapshotFile } from '../tuf/verify-roles.ts';
 
 /** The offline roles of a repository, verified down from the root that the ledger holds. */
 export interface OfflineRoles {
@@ -82,22 +74,40 @@ export async function loadSnapshot(
   return snapshot;
 }
 
+/** The bins of a snapshot, and what they must be. */
+export interface PublishedBins {
+  readonly store: ObjectStore;
+  readonly roles: OfflineRoles;
+  readonly snapshot: SnapshotDocument;
+  /** SHA-256 of each bin's file, as the ledger has them. */
+  readonly digests: readonly string[];
+}
+
 /**
- * Reads a bin in the version that the snapshot names.
- * @throws CountersignError `bin-altered` when it is missing or does not verify; `store-unavailable`.
+ * Reads a bin in the version that the snapshot names. Its file must be, to the byte, the one whose signature was
+ * verified when it was written. (The signature alone would not do: a bin does not name its role, and all bins have one
+ * key, so another bin of the same version verifies in its place.)
+ * @throws CountersignError `bin-altered` when it is missing or something else; `store-unavailable`.
  */
 export async function loadBin(
-  store: ObjectStore,
-  roles: OfflineRoles,
-  snapshot: SnapshotDocument,
+  { store, roles, snapshot, digests }: PublishedBins,
   index: number,
 ): Promise<BinDocument> {
   const version = snapshot.versionOf(index);
-  const name = versionedName(roles.binTrust.layout.name(index), version);
+  const role = roles.binTrust.layout.name(index);
+  const name = versionedName(role, version);
   try {
     const bytes = await read(store, name);
-    const bin = await verifyBinFile(bytes, roles.binTrust, index, version, AT_ANY_TIME);
-    checkHome(bin, roles.binTrust.layout, index);
+    const digest = sha256Hex(bytes);
+    if (digest !== digests[index]) {
+      const expected = digests[index] ?? 'none';
+      throw new CountersignError(
+        'length-or-hash-mismatch',
+        `its sha256 is ${digest}, the ledger says ${expected}`,
+      );
+    }
+    const bin = BinDocument.parse(splitMetadataFile(bytes).signed);
+    checkVersion(role, bin.version, version);
     return bin;
   } catch (error) {
     if (hasCode(error, 'store-unavailable') || !(error instanceof CountersignError)) throw error;
@@ -108,17 +118,6 @@ export async function loadBin(
       { cause: error, details: { object: name } },
     );
   }
-}
-
-/**
- * A bin does not name its role, and all bins have one key: another bin of the same version verifies in its place. We
- * signed each of them whole, so one path tells whose it is. (An empty bin in the place of another goes unnoticed.)
- */
-function checkHome(bin: BinDocument, layout: BinLayout, index: number): void {
-  const first = bin.entries().next();
-  if (first.done === true || layout.indexOf(first.value[0]) === index) return;
-  const home = layout.name(layout.indexOf(first.value[0]));
-  throw new CountersignError('metadata-invalid', `it is ${home}, which lists ${first.value[0]}`);
 }
 
 /** What `timestamp.json` in the store says, if it verifies, and the token to replace it with. */

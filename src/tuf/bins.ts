@@ -8,8 +8,11 @@ import type { DelegatedRole, SuccinctRoles } from './metadata.ts';
 /** Names must start with a letter: JavaScript reorders integer-like keys (interop rule 1). */
 export const BIN_NAME_PREFIX = 'bin';
 
-/** 2^16 bins is four times PyPI's need; beyond it the snapshot outgrows clients' limits (interop rules 7 and 15). */
-export const MAX_BIN_BITS = 16;
+/**
+ * 2^15 bins is twice PyPI's need. A snapshot of 2^16 passes the 2,000,000 bytes at which three clients stop once
+ * versions have two digits (interop rules 7 and 15).
+ */
+export const MAX_BIN_BITS = 15;
 
 /** A number of bins: a power of two, and the names and the arithmetic that follow from it. */
 export class BinLayout {
@@ -17,7 +20,7 @@ export class BinLayout {
   readonly bits: number;
   readonly #digits: number;
 
-  /** @throws CountersignError `metadata-invalid` when `count` is not a power of two from 2 to 65,536. */
+  /** @throws CountersignError `metadata-invalid` when `count` is not a power of two from 2 to 32,768. */
   constructor(count: number) {
     const bits = Math.log2(count);
     if (!Number.isInteger(bits) || bits < 1 || bits > MAX_BIN_BITS) {

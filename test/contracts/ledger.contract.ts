@@ -1,8 +1,9 @@
 // What every ledger adapter must do: each sentence of the comments in src/ledger/ledger.ts, as a test.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { sha256Hex } from '../../src/lib/bytes.ts';
 import type { CountersignError, ErrorCode } from '../../src/lib/errors.ts';
 import type { History, Intent, Ledger, TargetChange } from '../../src/ledger/ledger.ts';
-import { EXPIRES, event, intent, target } from '../support/ledger-fixtures.ts';
+import { digests, EXPIRES, event, intent, target } from '../support/ledger-fixtures.ts';
 
 export type FullLedger = Ledger & History;
 
@@ -32,7 +33,7 @@ export async function publish(
 ): Promise<void> {
   const { epoch } = await ledger.lease({ holder: 'publisher', ttlMs: 60_000, now });
   await ledger.advance(epoch, planned);
-  await ledger.finish(planned, changes, now);
+  await ledger.finish(planned, changes, digests(planned), now);
 }
 
 export function ledgerContract(name: string, open: () => Promise<LedgerUnderTest>): void {
@@ -212,7 +213,7 @@ export function ledgerContract(name: string, open: () => Promise<LedgerUnderTest
           trustedRoot: planned.trustedRoot,
         };
         expect(await (await opened.reopen()).head()).toEqual({ ...head, unfinished: planned });
-        await ledger.finish(planned, [], 1_010);
+        await ledger.finish(planned, [], digests(planned), 1_010);
         expect(await ledger.head()).toEqual(head);
       });
 
@@ -230,7 +231,7 @@ export function ledgerContract(name: string, open: () => Promise<LedgerUnderTest
         const error = await refused('head-moved', ledger.advance(epoch, intent(2)));
         expect(error.details).toMatchObject({ head: 1 });
         await refused('head-moved', ledger.advance(epoch, intent(1)));
-        await ledger.finish(intent(1), [], 1);
+        await ledger.finish(intent(1), [], digests(intent(1)), 1);
         for (const wrong of [1, 3]) await refused('head-moved', ledger.advance(epoch, intent(wrong)));
         expect((await ledger.head())?.snapshot).toBe(1);
       });
@@ -257,7 +258,7 @@ export function ledgerContract(name: string, open: () => Promise<LedgerUnderTest
         await ledger.advance(epoch, planned);
         expect((await ledger.read(0, 10)).length).toBe(3);
         await ledger.lease({ holder: 'y', ttlMs: 10, now: 50 });
-        await ledger.finish(planned, [], 60);
+        await ledger.finish(planned, [], digests(planned), 60);
         expect((await ledger.read(0, 10)).map(({ position }) => position)).toEqual([c]);
         expect(Object.fromEntries(await ledger.events(['a', 'b', 'c', 'unknown']))).toEqual({
           a: { id: 'a', position: a, state: { state: 'published', snapshot: 1 } },
@@ -280,36 +281,46 @@ export function ledgerContract(name: string, open: () => Promise<LedgerUnderTest
         const planned = intent(1, { events: [a!.position] });
         const changes: TargetChange[] = [{ op: 'added', path: 'p', target: target('1') }];
         await publish(ledger, planned, changes);
-        await ledger.finish(planned, changes, 9_999);
+        await ledger.finish(planned, changes, digests(planned), 9_999);
         await publish(ledger, intent(2));
-        await ledger.finish(planned, changes, 9_999);
+        await ledger.finish(planned, changes, digests(planned), 9_999);
         expect((await ledger.changes(0, 10)).map((s) => s.changes)).toEqual([changes, []]);
         expect(await ledger.snapshotAt(1_010)).toBe(1);
         expect(await ledger.backlog()).toEqual({ events: 0 });
       });
 
       test('what was never committed, or otherwise, cannot be finished', async () => {
-        await refused('ledger-invalid', ledger.finish(intent(1), [], 1));
+        await refused('ledger-invalid', ledger.finish(intent(1), [], digests(intent(1)), 1));
         const { epoch } = await ledger.lease({ holder: 'a', ttlMs: 100, now: 0 });
         await ledger.advance(epoch, intent(1));
-        await refused('ledger-invalid', ledger.finish(intent(2), [], 1));
-        await refused('ledger-invalid', ledger.finish(intent(1, { at: 4 }), [], 1));
+        await refused('ledger-invalid', ledger.finish(intent(2), [], digests(intent(2)), 1));
+        await refused(
+          'ledger-invalid',
+          ledger.finish(intent(1, { at: 4 }), [], digests(intent(1, { at: 4 })), 1),
+        );
+        await refused('ledger-invalid', ledger.finish(intent(1), [], [], 1));
         expect((await ledger.head())?.unfinished).toEqual(intent(1));
       });
     });
 
     describe('history', () => {
-      test('bins have the version and lifetime of the publication that last signed them', async () => {
+      test('bins have the version, digest and lifetime of the publication that last signed them', async () => {
         expect(await ledger.bins()).toEqual([]);
         await publish(ledger, intent(1, { bins: [0, 1, 10, 2].map((bin) => ({ bin, version: 1 })) }));
         const later = { ...intent(2).expires, bin: '2027-01-01T00:00:00Z' };
         await publish(ledger, intent(2, { bins: [{ bin: 10, version: 2 }], expires: later }));
         const old = { version: 1, signedAt: 1_000, expires: Date.parse(EXPIRES) };
         expect(await ledger.bins()).toEqual([
-          { bin: 0, ...old },
-          { bin: 1, ...old },
-          { bin: 2, ...old },
-          { bin: 10, version: 2, signedAt: 2_000, expires: Date.parse(later.bin) },
+          { bin: 0, sha256: sha256Hex('1.bin-0'), ...old },
+          { bin: 1, sha256: sha256Hex('1.bin-1'), ...old },
+          { bin: 2, sha256: sha256Hex('1.bin-2'), ...old },
+          {
+            bin: 10,
+            sha256: sha256Hex('2.bin-10'),
+            version: 2,
+            signedAt: 2_000,
+            expires: Date.parse(later.bin),
+          },
         ]);
       });
 
@@ -387,12 +398,12 @@ export function ledgerContract(name: string, open: () => Promise<LedgerUnderTest
         await publish(ledger, intent(1), [], 50);
         expect(await ledger.prune(9e12)).toBe(0);
         expect((await ledger.head())?.snapshot).toBe(1);
-        await ledger.finish(intent(1), [], 60);
+        await ledger.finish(intent(1), [], digests(intent(1)), 60);
         const { epoch } = await ledger.lease({ holder: 'publisher', ttlMs: 60_000, now: 0 });
         await ledger.advance(epoch, intent(2));
         await ledger.prune(9e12);
         expect((await ledger.head())?.unfinished).toEqual(intent(2));
-        await ledger.finish(intent(2), [], 70);
+        await ledger.finish(intent(2), [], digests(intent(2)), 70);
         expect((await ledger.changes(1, 10)).map(({ snapshot }) => snapshot)).toEqual([2]);
       });
 

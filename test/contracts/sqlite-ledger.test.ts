@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import Database from 'libsql';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openSqliteLedger, type SqliteLedger } from '../../src/ledger/sqlite-ledger.ts';
-import { event, intent, target } from '../support/ledger-fixtures.ts';
+import { digests, event, intent, target } from '../support/ledger-fixtures.ts';
 import { ledgerContract, publish, refused } from './ledger.contract.ts';
 
 ledgerContract('sqlite in a file', async () => {
@@ -75,7 +75,8 @@ describe('sqlite ledger file', () => {
     await first.close();
     const second = await open();
     expect(await second.currentLease()).toEqual(lease);
-    await second.finish((await second.head())!.unfinished!, [], 2);
+    const unfinished = (await second.head())!.unfinished!;
+    await second.finish(unfinished, [], digests(unfinished), 2);
     await second.close();
     expect(await (await open()).backlog()).toEqual({ events: 1, oldestAcceptedAt: 1 });
   });
@@ -137,7 +138,7 @@ describe('sqlite ledger file', () => {
     const heads = await Promise.allSettled([a, b].map((ledger) => ledger.advance(epoch, intent(1))));
     expect(heads.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
     await b.lease({ holder: 'late', ttlMs: 100, now: 500 });
-    await a.finish(intent(1), [], 1);
+    await a.finish(intent(1), [], digests(intent(1)), 1);
     await refused('lease-lost', a.advance(epoch, intent(2)));
   });
 

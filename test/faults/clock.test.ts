@@ -3,8 +3,8 @@
 import { expect, test } from 'vitest';
 import type { Change } from '../../src/ledger/ledger.ts';
 import { parseExpires } from '../../src/tuf/lifetimes.ts';
-import { loadBin, loadOfflineRoles, loadSnapshot, loadTimestamp } from '../../src/publish/verified-reads.ts';
-import { NaiveCatalogue, publicState } from '../support/public-state.ts';
+import { loadOfflineRoles, loadSnapshot, loadTimestamp } from '../../src/publish/verified-reads.ts';
+import { NaiveCatalogue, publicState, readBin } from '../support/public-state.ts';
 import { eventually, startPublisher, untilRole, untilSettled } from '../support/publisher-process.ts';
 import {
   accept,
@@ -33,7 +33,7 @@ async function earliestExpiry({ store, ports }: TestRepository): Promise<number>
   const snapshot = await loadSnapshot(store, roles, head.snapshot);
   const timestamp = await loadTimestamp(store, roles);
   const bins = await Promise.all(
-    (await ports.history.bins()).map(({ bin }) => loadBin(store, roles, snapshot, bin)),
+    (await ports.history.bins()).map(({ bin }) => readBin(store, roles, snapshot, bin)),
   );
   const expires = [snapshot.expires, timestamp?.envelope.signed.expires ?? '', ...bins.map((b) => b.expires)];
   return Math.min(...expires.map(parseExpires));

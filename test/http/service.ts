@@ -14,7 +14,7 @@ import type { TargetLookup } from '../../src/publish/catalogue.ts';
 import type { PublisherStatus } from '../../src/publish/status.ts';
 import { PublicationWaiter } from '../../src/publish/waiter.ts';
 import type { TargetFile } from '../../src/tuf/metadata.ts';
-import { intent } from '../support/ledger-fixtures.ts';
+import { digests, intent } from '../support/ledger-fixtures.ts';
 import { memoryStore, type MemoryStore } from '../support/memory-store.ts';
 
 export const DAY_MS = 86_400_000;
@@ -72,7 +72,7 @@ export async function startService({ limits, ...parts }: Options = {}): Promise<
   const holder = 'test';
   const { epoch } = await ledger.lease({ holder, ttlMs: DAY_MS, now: Date.now() });
   await ledger.advance(epoch, intent(1));
-  await ledger.finish(intent(1), [], Date.now());
+  await ledger.finish(intent(1), [], digests(intent(1)), Date.now());
   let snapshot = 1;
 
   const app = await buildServer({
@@ -139,7 +139,7 @@ export async function startService({ limits, ...parts }: Options = {}): Promise<
         rejected,
       });
       await ledger.advance(epoch, next);
-      await ledger.finish(next, changes, Date.now());
+      await ledger.finish(next, changes, digests(next), Date.now());
       snapshot++;
       waiter.settled(events.map(({ id }) => id));
       return snapshot;

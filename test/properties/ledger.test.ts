@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import type { Intent, Lease, TargetChange, UploadEvent } from '../../src/ledger/ledger.ts';
 import { CountersignError } from '../../src/lib/errors.ts';
 import { openSqliteLedger } from '../../src/ledger/sqlite-ledger.ts';
-import { event, intent, target } from '../support/ledger-fixtures.ts';
+import { digests, event, intent, target } from '../support/ledger-fixtures.ts';
 
 const holder = fc.constantFrom('a', 'b', 'c');
 const operation = fc.oneof(
@@ -191,7 +191,7 @@ test('a ledger does what its model does', { timeout: 60_000 }, async () => {
               const changes: TargetChange[] = [
                 { op: 'added', path: step.path, target: target(step.content) },
               ];
-              await ledger.finish(settled, changes, now);
+              await ledger.finish(settled, changes, digests(settled), now);
               model.finish(changes, now);
               break;
             }

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { openSqliteLedger } from '../../src/ledger/sqlite-ledger.ts';
 import { systemClock, type Clock } from '../../src/lib/clock.ts';
 import { PublicationWaiter } from '../../src/publish/waiter.ts';
-import { event, intent } from '../support/ledger-fixtures.ts';
+import { digests, event, intent } from '../support/ledger-fixtures.ts';
 
 const never = new AbortController().signal;
 
@@ -37,7 +37,7 @@ async function ledgerWith(...ids: string[]) {
     const founding = snapshot === 1 ? { bundle: 'b', trustedRoot: '{}' } : {};
     const next = intent(snapshot, { ...founding, at: snapshot, events: positions });
     await ledger.advance(epoch, next);
-    await ledger.finish(next, [], snapshot);
+    await ledger.finish(next, [], digests(next), snapshot);
   };
   return { ledger, publish };
 }

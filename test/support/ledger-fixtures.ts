@@ -28,3 +28,8 @@ export function intent(snapshot: number, parts: Partial<Intent> = {}): Intent {
     ...parts,
   };
 }
+
+/** Digests of the files of an intent's bins. */
+export function digests({ bins }: Intent): string[] {
+  return bins.map(({ bin, version }) => sha256Hex(`${version}.bin-${bin}`));
+}

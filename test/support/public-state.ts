@@ -1,11 +1,18 @@
 // What a client of a repository sees now, and what a plain list of statements says it should see.
 import { sha256Hex } from '../../src/lib/bytes.ts';
 import type { Change, Head } from '../../src/ledger/ledger.ts';
-import { loadBin, loadOfflineRoles, loadSnapshot, loadTimestamp } from '../../src/publish/verified-reads.ts';
+import {
+  loadOfflineRoles,
+  loadSnapshot,
+  loadTimestamp,
+  type OfflineRoles,
+} from '../../src/publish/verified-reads.ts';
 import type { ObjectStore } from '../../src/storage/store.ts';
+import type { BinDocument } from '../../src/tuf/bin-document.ts';
 import { versionedName } from '../../src/tuf/layout.ts';
 import type { TargetFile } from '../../src/tuf/metadata.ts';
-import { checkBinPaths } from '../../src/tuf/verify-roles.ts';
+import type { SnapshotDocument } from '../../src/tuf/snapshot-document.ts';
+import { checkBinPaths, verifyBinFile } from '../../src/tuf/verify-roles.ts';
 
 export interface PublicState {
   readonly timestamp: number;
@@ -35,7 +42,7 @@ export async function publicState(
   const targets = new Map<string, string>();
   const binVersions: number[] = [];
   for (let index = 0; index < snapshot.layout.count; index++) {
-    const bin = await loadBin(store, roles, snapshot, index);
+    const bin = await readBin(store, roles, snapshot, index);
     checkBinPaths(bin, snapshot.layout, index);
     binVersions.push(bin.version);
     for (const [path, target] of bin.entries()) targets.set(path, describeTarget(target));
@@ -84,4 +91,17 @@ export class NaiveCatalogue {
     const pairs = [...this.#targets].sort(([a], [b]) => (a < b ? -1 : 1));
     return Object.fromEntries(pairs.map(([path, target]) => [path, describeTarget(target)]));
   }
+}
+
+/** A bin as a client reads it: by its signature and the version that the snapshot names, without the ledger. */
+export async function readBin(
+  store: ObjectStore,
+  roles: OfflineRoles,
+  snapshot: SnapshotDocument,
+  index: number,
+): Promise<BinDocument> {
+  const version = snapshot.versionOf(index);
+  const file = await store.get(versionedName(snapshot.layout.name(index), version), 10_000_000);
+  if (file === undefined) throw new Error(`bin ${index} version ${version} is missing`);
+  return verifyBinFile(file.bytes, roles.binTrust, index, version, { now: 0, expiry: 'ignored' });
 }

@@ -17,7 +17,7 @@ describe('BinLayout', () => {
     [32, 'bin-00', 'bin-1f'],
     [256, 'bin-00', 'bin-ff'],
     [16_384, 'bin-0000', 'bin-3fff'],
-    [65_536, 'bin-0000', 'bin-ffff'],
+    [32_768, 'bin-0000', 'bin-7fff'],
   ])('names %d bins from %s to %s', (count, first, last) => {
     const layout = new BinLayout(count);
     expect([layout.name(0), layout.name(count - 1)]).toEqual([first, last]);
@@ -30,7 +30,7 @@ describe('BinLayout', () => {
     expect(new BinLayout(16).indexOf('a')).toBe(0xc);
     expect(new BinLayout(32).indexOf('a')).toBe(0x19);
     expect(new BinLayout(16_384).indexOf('a')).toBe(0xca97 >> 2);
-    expect(new BinLayout(65_536).indexOf('a')).toBe(0xca97);
+    expect(new BinLayout(32_768).indexOf('a')).toBe(0xca97 >>> 1);
   });
 
   test.each(COUNTS)('%d bins: names round-trip, prefixes cover every hash exactly once', (count) => {
