@@ -15,7 +15,9 @@ async function dial(
   socket.on('data', (chunk) => (text += chunk.toString()));
   socket.on('error', () => undefined);
   await once(socket, 'connect');
-  return { socket, text: () => text, ended: once(socket, 'close') };
+  // Not events.once: a reset is an end too.
+  const ended = new Promise((resolve) => socket.once('close', resolve));
+  return { socket, text: () => text, ended };
 }
 
 const fast = { headersTimeoutMs: 200, requestTimeoutMs: 400 };
