@@ -56,29 +56,47 @@ export async function collectGarbage(ports: RetentionPorts): Promise<RetentionRe
   const report = { kept: 0, removed: 0, removedBytes: 0, unknown: 0 };
   if (oldest !== undefined) {
     const snapshot = await loadSnapshot(store, await loadOfflineRoles(store, head), oldest);
-    let portion: string[] = [];
-    const sweep = async (): Promise<void> => {
-      if (!dryRun) await mapConcurrent(portion, REMOVALS_IN_FLIGHT, (name) => store.remove(name));
-      portion = [];
-      ports.progress?.(report.kept + report.removed, report.removed);
-    };
-    for await (const { name, size } of store.list(METADATA_PREFIX)) {
-      if (ports.signal?.aborted === true) break;
-      const use = useOf(name, snapshot);
-      if (use === 'unknown') report.unknown += 1;
-      if (use !== 'superseded') {
-        report.kept += 1;
-        continue;
-      }
-      report.removed += 1;
-      report.removedBytes += size;
-      portion.push(name);
-      if (portion.length >= PORTION) await sweep();
-    }
-    await sweep();
+    // Snapshots go first: one that is left behind by an interrupted sweep still has all of its bins.
+    await sweep(ports, snapshot, report, (name) => isSnapshot(name));
+    await sweep(ports, snapshot, report, (name) => !isSnapshot(name));
   }
   const forgottenEvents = dryRun ? 0 : await history.prune(now - ports.eventsMs);
   return { ...(oldest === undefined ? {} : { oldestSnapshot: oldest }), ...report, forgottenEvents };
+}
+
+type Counts = { -readonly [key in 'kept' | 'removed' | 'removedBytes' | 'unknown']: number };
+
+async function sweep(
+  { store, dryRun = false, progress, signal }: RetentionPorts,
+  oldest: SnapshotDocument,
+  counts: Counts,
+  isTurn: (name: string) => boolean,
+): Promise<void> {
+  let portion: string[] = [];
+  const remove = async (): Promise<void> => {
+    if (!dryRun) await mapConcurrent(portion, REMOVALS_IN_FLIGHT, (name) => store.remove(name));
+    portion = [];
+    progress?.(counts.kept + counts.removed, counts.removed);
+  };
+  for await (const { name, size } of store.list(METADATA_PREFIX)) {
+    if (signal?.aborted === true) break;
+    if (!isTurn(name)) continue;
+    const use = useOf(name, oldest);
+    if (use === 'unknown') counts.unknown += 1;
+    if (use !== 'superseded') {
+      counts.kept += 1;
+      continue;
+    }
+    counts.removed += 1;
+    counts.removedBytes += size;
+    portion.push(name);
+    if (portion.length >= PORTION) await remove();
+  }
+  await remove();
+}
+
+function isSnapshot(name: string): boolean {
+  return parseVersionedName(name)?.role === 'snapshot';
 }
 
 /** What an object is to a client that begins with `oldest` or a later snapshot. */
