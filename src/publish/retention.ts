@@ -64,7 +64,7 @@ export async function collectGarbage(ports: RetentionPorts): Promise<RetentionRe
   return { ...(oldest === undefined ? {} : { oldestSnapshot: oldest }), ...report, forgottenEvents };
 }
 
-type Counts = { -readonly [key in 'kept' | 'removed' | 'removedBytes' | 'unknown']: number };
+type Counts = Record<'kept' | 'removed' | 'removedBytes' | 'unknown', number>;
 
 async function sweep(
   { store, dryRun = false, progress, signal }: RetentionPorts,
