@@ -66,7 +66,12 @@ test('a root below its threshold', async () => {
   const current = await scene();
   const [root] = current.bundle.roots;
   const weak = { ...root!, signatures: root!.signatures.slice(0, 1) };
-  await refuses(current, { ...current.bundle, roots: [weak] }, 'bundle-invalid', /root is signed by 1 of 2/);
+  await refuses(
+    current,
+    { ...current.bundle, roots: [weak] },
+    'bundle-invalid',
+    /role root is signed by 1 of 2/,
+  );
 });
 
 test('a key that is not the signer’s', async () => {
