@@ -2,7 +2,7 @@
 // while we wait for the other side; with the caller's limit of bytes that bounds the total time too.
 import type { Clock } from '../lib/clock.ts';
 import { CountersignError, messageOf } from '../lib/errors.ts';
-import { VERSION } from '../lib/version.ts';
+import { followRedirects, unavailable } from './follow-redirects.ts';
 import type { Fetcher } from './fetcher.ts';
 
 export interface Patience {
@@ -17,8 +17,6 @@ export interface Patience {
 /** 2 KB a second: slower than any modem, and 5 MB of metadata end within 42 minutes at worst. */
 export const DEFAULT_PATIENCE: Patience = { answerMs: 30_000, stretchMs: 15_000, stretchBytes: 30_000 };
 
-const MAX_REDIRECTS = 5;
-
 /** HTTP and HTTPS with the certificates that Node trusts; `clock` measures the waiting. */
 export function httpFetcher(clock: Clock, patience: Patience = DEFAULT_PATIENCE): Fetcher {
   return {
@@ -30,7 +28,7 @@ export function httpFetcher(clock: Clock, patience: Patience = DEFAULT_PATIENCE)
       }, patience.answerMs);
       let response: Response;
       try {
-        response = await follow(url, stop.signal);
+        response = await followRedirects(url, stop.signal);
       } catch (error) {
         throw asUnavailable(url, error, stop.signal);
       } finally {
@@ -62,25 +60,6 @@ function parseUrl(text: string): URL {
     throw new CountersignError('usage', `${text} is not an http or https URL`);
   }
   return url;
-}
-
-async function follow(start: URL, signal: AbortSignal): Promise<Response> {
-  let url = start;
-  for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
-    const response = await fetch(url, {
-      redirect: 'manual',
-      signal,
-      headers: { 'user-agent': `countersign/${VERSION}` },
-    });
-    const location = response.headers.get('location');
-    if (response.status < 300 || response.status > 399 || location === null) return response;
-    await response.body?.cancel();
-    const next = new URL(location, url);
-    // From https to http: whoever is on the way could answer. From http to another scheme: not what was asked for.
-    if (next.protocol !== url.protocol) throw unavailable(url, `redirects to ${next.protocol}//`);
-    url = next;
-  }
-  throw unavailable(start, `redirects more than ${MAX_REDIRECTS} times`);
 }
 
 interface Transfer {
@@ -133,8 +112,4 @@ function asUnavailable(url: URL, error: unknown, signal: AbortSignal): Countersi
   // fetch() says "fetch failed" and keeps the reason to itself.
   const cause = reason instanceof Error && reason.cause instanceof Error ? reason.cause : reason;
   return unavailable(url, messageOf(cause), error);
-}
-
-function unavailable(url: URL, problem: string, cause?: unknown): CountersignError {
-  return new CountersignError('store-unavailable', `${url.href}: ${problem}`, { cause });
 }

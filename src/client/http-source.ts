@@ -1,10 +1,10 @@
 // A repository behind a URL, read with GET: bounded in bytes and time, redirects within the same scheme only.
 import { CountersignError, messageOf } from '../lib/errors.ts';
+import { followRedirects, unavailable } from './follow-redirects.ts';
 import type { RepositorySource } from './source.ts';
 
 /** Milliseconds for one object. */
 const DEADLINE_MS = 30_000;
-const MAX_REDIRECTS = 5;
 
 /**
  * `base` is what stands before `metadata/timestamp.json`, with or without a final slash.
@@ -17,7 +17,7 @@ export function httpSource(base: string): RepositorySource {
       const url = new URL(name, root);
       try {
         const signal = AbortSignal.timeout(DEADLINE_MS);
-        const response = await follow(url, signal);
+        const response = await followRedirects(url, signal);
         if (response.status === 404) {
           await response.body?.cancel();
           return undefined;
@@ -44,21 +44,6 @@ function parseBase(base: string): URL {
   return url;
 }
 
-async function follow(start: URL, signal: AbortSignal): Promise<Response> {
-  let url = start;
-  for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
-    const response = await fetch(url, { redirect: 'manual', signal });
-    const location = response.headers.get('location');
-    if (response.status < 300 || response.status > 399 || location === null) return response;
-    await response.body?.cancel();
-    const next = new URL(location, url);
-    // From https to http: whoever is on the way could answer. From http to another scheme: not what was asked for.
-    if (next.protocol !== url.protocol) throw unavailable(url, `redirects to ${next.protocol}//`);
-    url = next;
-  }
-  throw unavailable(start, `redirects more than ${MAX_REDIRECTS} times`);
-}
-
 async function readBounded(response: Response, name: string, maxBytes: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
@@ -70,8 +55,4 @@ async function readBounded(response: Response, name: string, maxBytes: number): 
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
-}
-
-function unavailable(url: URL, problem: string, cause?: unknown): CountersignError {
-  return new CountersignError('store-unavailable', `${url.href} ${problem}`, { cause });
 }

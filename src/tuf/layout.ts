@@ -3,8 +3,6 @@
 export const TIMESTAMP_NAME = 'metadata/timestamp.json';
 export const METADATA_PREFIX = 'metadata/';
 
-export type VersionedRole = 'root' | 'snapshot' | 'targets' | 'bins' | `${string}-${string}`;
-
 /** `metadata/7.snapshot.json`. TUF 6.2: consistent snapshots put the version before the role name. */
 export function versionedName(role: string, version: number): string {
   return `${METADATA_PREFIX}${version}.${role}.json`;

@@ -1,0 +1,33 @@
+// GET, following redirects by a rule of our own: never to another scheme. Shared by everything that reads over HTTP.
+import { CountersignError } from '../lib/errors.ts';
+import { VERSION } from '../lib/version.ts';
+
+const MAX_REDIRECTS = 5;
+
+/**
+ * The first answer that is no redirect, whatever its status.
+ * @throws CountersignError `store-unavailable` for a redirect to another scheme and for too many; what `fetch` throws.
+ */
+export async function followRedirects(start: URL, signal: AbortSignal): Promise<Response> {
+  let url = start;
+  for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
+    const response = await fetch(url, {
+      redirect: 'manual',
+      signal,
+      headers: { 'user-agent': `countersign/${VERSION}` },
+    });
+    const location = response.headers.get('location');
+    if (response.status < 300 || response.status > 399 || location === null) return response;
+    await response.body?.cancel();
+    const next = new URL(location, url);
+    // From https to http: whoever is on the way could answer. From http to another scheme: not what was asked for.
+    if (next.protocol !== url.protocol) throw unavailable(url, `redirects to ${next.protocol}//`);
+    url = next;
+  }
+  throw unavailable(start, `redirects more than ${MAX_REDIRECTS} times`);
+}
+
+/** `store-unavailable` that names the address. */
+export function unavailable(url: URL, problem: string, cause?: unknown): CountersignError {
+  return new CountersignError('store-unavailable', `${url.href}: ${problem}`, { cause });
+}
