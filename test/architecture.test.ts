@@ -10,6 +10,7 @@ const byName = new Map(files.map((file) => [file.name, file]));
 const packages = JSON.parse(readText('package.json')) as {
   version: string;
   dependencies: Record<string, string>;
+  optionalDependencies: Record<string, string>;
   devDependencies: Record<string, string>;
 };
 
@@ -221,7 +222,10 @@ describe('documents', () => {
     const listed = [...readText('docs/dependencies.md').matchAll(/^\| `([^`]+)` +\| \S.{20,} \|$/gm)].map(
       ([, name]) => name,
     );
-    const installed = [...Object.keys(packages.dependencies), ...Object.keys(packages.devDependencies)];
+    const { dependencies, optionalDependencies, devDependencies } = packages;
+    const installed = [dependencies, optionalDependencies, devDependencies].flatMap((list) =>
+      Object.keys(list),
+    );
     expect(listed.toSorted()).toEqual(installed.toSorted());
   });
 
