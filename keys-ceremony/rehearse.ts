@@ -21,7 +21,7 @@ export interface Rehearsal {
   readonly format: DelegationFormat;
 }
 
-export interface CeremonyTools {
+export interface RehearsalTools {
   /** Milliseconds since the epoch. */
   readonly now: number;
   readonly random: RandomSource;
@@ -44,7 +44,7 @@ export interface RehearsalResult {
  * @throws CountersignError `usage` for numbers that cannot work, `file-exists` when the folder holds anything,
  *   `bundle-invalid` when a check refuses what was made (nothing of it has been written then).
  */
-export async function rehearse(rehearsal: Rehearsal, tools: CeremonyTools): Promise<RehearsalResult> {
+export async function rehearse(rehearsal: Rehearsal, tools: RehearsalTools): Promise<RehearsalResult> {
   const { say, random, now } = tools;
   const layout = checkNumbers(rehearsal);
   const folder = await OutputFolder.create(rehearsal.out);

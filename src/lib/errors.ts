@@ -154,6 +154,48 @@ export const ERRORS = {
     meaning: 'A ceremony bundle is malformed or does not verify as a client would verify it.',
     remedy: 'Ask the key holders for a correct bundle; the message names the role and the rule.',
   },
+  // --- ceremonies ---------------------------------------------------------------------------------------------
+  'plan-invalid': {
+    kind: 'usage',
+    meaning:
+      'The plan of a ceremony is malformed: an unknown key, a value that does not fit, a second document.',
+    remedy: 'Correct the line that the message names; "countersign-ceremony plan check" reads it again.',
+  },
+  'plan-refused': {
+    kind: 'refused',
+    meaning: 'What a ceremony would make breaks a rule that keeps a repository usable and safe.',
+    remedy: 'Change the plan as the message says; "countersign-ceremony plan check" lists every finding.',
+  },
+  'ceremony-file-missing': {
+    kind: 'refused',
+    meaning: 'A file that this step of a ceremony needs is not in the folder.',
+    remedy: 'Run "countersign-ceremony status": it says which step comes next and who takes it.',
+  },
+  'ceremony-file-invalid': {
+    kind: 'refused',
+    meaning: "A file in a ceremony's folder is malformed, too large, or not a regular file.",
+    remedy: 'Fetch the file again from whoever made it; never repair it by hand.',
+  },
+  'ceremony-mismatch': {
+    kind: 'refused',
+    meaning: 'A file belongs to another plan, another payload or another ceremony, or was exchanged.',
+    remedy: 'Stop and find out who changed what; if in doubt, abort and begin again in a new folder.',
+  },
+  'ceremony-incomplete': {
+    kind: 'refused',
+    meaning: 'Signatures are missing: fewer than the threshold of a role.',
+    remedy: 'Run "countersign-ceremony status": it names who has not signed yet.',
+  },
+  'ceremony-aborted': {
+    kind: 'refused',
+    meaning: 'The ceremony in this folder was aborted; nothing in it is used any more.',
+    remedy: 'Read the reason in the file ABORTED; begin a new ceremony in a new folder.',
+  },
+  'code-wrong': {
+    kind: 'refused',
+    meaning: 'The code that was read out does not belong to the payload on this computer.',
+    remedy: 'Do not sign: compare the whole word phrase and the SHA-256 on both computers first.',
+  },
   // --- metadata -----------------------------------------------------------------------------------------------
   'metadata-invalid': {
     kind: 'refused',

@@ -1,0 +1,28 @@
+// The terminal as the ceremony sees it: one question at a time, to one person.
+
+export interface Choice<T extends string = string> {
+  readonly value: T;
+  /** One line that says what this choice means. */
+  readonly title: string;
+}
+
+/** Every question ends with an error `interrupted` when the person presses Ctrl-C or the terminal closes. */
+export interface Terminal {
+  /** False when nobody can answer: every question then throws `usage` that names the option to give instead. */
+  readonly isInteractive: boolean;
+
+  /** Shows one line (or several, with line ends between them) on standard error. Never a secret. */
+  say(line: string): void;
+
+  /** An answer without white space around it; may be empty. */
+  ask(question: string): Promise<string>;
+
+  /** An answer that is never shown. */
+  secret(question: string): Promise<string>;
+
+  /** Asks again until the answer is yes or no; an empty one is the default. */
+  confirm(question: string, options: { readonly default: boolean }): Promise<boolean>;
+
+  /** Asks again until the answer is one of the options. */
+  choose<T extends string>(question: string, options: readonly Choice<T>[]): Promise<T>;
+}
