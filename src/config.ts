@@ -7,7 +7,7 @@ import { Type } from 'typebox';
 import * as backends from './config/backends.ts';
 import * as guards from './config/guards.ts';
 import { valuesFromEnvironment, valuesFromFile, listSettings, type Given } from './config/settings.ts';
-import { MAX_CONFIG_BYTES, parseStrictYaml, type YamlMap } from './config/yaml.ts';
+import { MAX_CONFIG_BYTES, parseStrictYaml, type YamlMap } from './lib/strict-yaml.ts';
 import { parseDuration } from './lib/duration.ts';
 import { CountersignError, messageOf } from './lib/errors.ts';
 import { LOG_LEVELS, type LogLevel } from './lib/log.ts';

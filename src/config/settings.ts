@@ -4,7 +4,7 @@ import type { TObject, TSchema } from 'typebox';
 import { Value } from 'typebox/value';
 import { CountersignError } from '../lib/errors.ts';
 import { nearMatches } from '../lib/near-match.ts';
-import type { YamlMap, YamlValue } from './yaml.ts';
+import type { YamlMap, YamlValue } from '../lib/strict-yaml.ts';
 
 export const ENV_PREFIX = 'COUNTERSIGN_';
 

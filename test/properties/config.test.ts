@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ConfigSchema, loadConfig, parseConfig } from '../../src/config.ts';
 import { expectation, listSettings } from '../../src/config/settings.ts';
-import { MAX_CONFIG_BYTES } from '../../src/config/yaml.ts';
+import { MAX_CONFIG_BYTES } from '../../src/lib/strict-yaml.ts';
 import { ERRORS, hasCode, messageOf } from '../../src/lib/errors.ts';
 import { readSecretFile, Secrets } from '../../src/secrets.ts';
 
