@@ -64,10 +64,14 @@ export interface Intent {
   readonly rejected: readonly Rejection[];
   /** Every bin written, ascending, with its new version: touched by an event, or renewed. */
   readonly bins: readonly BinVersion[];
+  /** Ids of the online keys that sign each of `bins`, decided here, so that recovery signs with the same. */
+  readonly keyids?: readonly string[];
   /** Set when this publication changes the offline roles: SHA-256 of the ceremony bundle they come from. */
   readonly bundle?: string;
   /** Set with `bundle`: the newest root file, as text. It becomes the service's trust anchor. */
   readonly trustedRoot?: string;
+  /** Set with `bundle` by an import: what was trusted until then, and is public until the publication is finished. */
+  readonly replaces?: Pick<Head, 'roles' | 'trustedRoot'>;
 }
 
 export interface Head {
@@ -109,6 +113,27 @@ export interface LeaseRequest {
   readonly takeOverFrom?: string;
 }
 
+/** What an operator asks of whichever process publishes. */
+export type OrderKind = 'import' | 'import-compromised' | 'renew' | 'renew-all';
+
+/** An order that no publisher has settled yet. */
+export interface Order {
+  /** 1, 2, 3 … in the order in which they were placed, without promise of being gapless. */
+  readonly number: number;
+  readonly kind: OrderKind;
+  /** SHA-256 of its content. */
+  readonly digest: string;
+  /** Milliseconds since the epoch. */
+  readonly placedAt: number;
+}
+
+/** How an order ended; `snapshot` is the publication that carried it out, or found nothing left to do. */
+export type OrderOutcome =
+  | { readonly state: 'done'; readonly snapshot: number }
+  | { readonly state: 'refused'; readonly code: string; readonly reason: string };
+
+export type OrderState = { readonly state: 'open' } | OrderOutcome;
+
 export interface Ledger {
   /**
    * Accepts events, all or none, in this order. An id that is known with the same changes answers its first receipt.
@@ -144,6 +169,21 @@ export interface Ledger {
     digests: readonly string[],
     now: number,
   ): Promise<void>;
+
+  /**
+   * Places an order and answers its number. `content`: the bundle to import, as text; else empty. While one of the same
+   * kind and content is open, it is the same order.
+   */
+  placeOrder(kind: OrderKind, content: string, now: number): Promise<number>;
+
+  /** The orders that are open, ascending. */
+  openOrders(): Promise<Order[]>;
+
+  /** The content of an open order with this digest (SHA-256, lower-case hex); undefined when there is none. */
+  orderContent(digest: string): Promise<string | undefined>;
+
+  /** Settles an order; its content is forgotten. Idempotent: the first outcome stays. Not fenced. */
+  settleOrder(number: number, outcome: OrderOutcome, now: number): Promise<void>;
 }
 
 export interface BinState {
@@ -155,6 +195,8 @@ export interface BinState {
   readonly signedAt: number;
   /** Milliseconds since the epoch. */
   readonly expires: number;
+  /** `keyids` of the publication that signed it; empty when that publication named none. */
+  readonly keyids: readonly string[];
 }
 
 export interface SnapshotChanges {
@@ -163,6 +205,14 @@ export interface SnapshotChanges {
   readonly at: number;
   readonly bins: readonly BinVersion[];
   readonly changes: readonly TargetChange[];
+}
+
+/** Is told what other processes did to the ledger. Its functions must not throw. */
+export interface LedgerWatcher {
+  /** Events were accepted, or an order was placed. */
+  appended(): void;
+  /** A publication was finished. */
+  finished(): void;
 }
 
 export interface History {
@@ -187,11 +237,24 @@ export interface History {
   /** The newest snapshot that was finished at or before time `ms`, if any. */
   snapshotAt(ms: number): Promise<number | undefined>;
 
+  /** What became of an order; undefined when it is unknown or forgotten. */
+  orderState(number: number): Promise<OrderState | undefined>;
+
   /** The current lease, ended or not. */
   currentLease(): Promise<Lease | undefined>;
 
-  /** Forgets settled events and changes of publications finished before `ms`; returns how many events went. */
+  /**
+   * Forgets settled events and changes of publications finished before `ms`, and orders settled before `ms`; returns how
+   * many events went.
+   */
   prune(ms: number): Promise<number>;
+
+  /**
+   * Tells `watcher` soon after another process wrote to the ledger, until the function that is returned is called, or
+   * the ledger is closed. A hint: it may come for nothing, late, or once for many writes; after a connection was lost it
+   * comes for what may have been missed. What this ledger object itself wrote is not told.
+   */
+  watch(watcher: LedgerWatcher): () => void;
 
   /** Releases files and connections. */
   close(): Promise<void>;

@@ -1,6 +1,7 @@
 // The embedded ledger: one SQLite file, for one machine. This file decides what is one transaction; the tables'
 // own files say what is written.
 import { CountersignError } from '../lib/errors.ts';
+import { draftEvent, type EventDraft } from './event-draft.ts';
 import { GroupCommit, type Outcome } from './group-commit.ts';
 import type {
   AcceptedEvent,
@@ -11,6 +12,11 @@ import type {
   Lease,
   LeaseRequest,
   Ledger,
+  LedgerWatcher,
+  Order,
+  OrderKind,
+  OrderOutcome,
+  OrderState,
   Receipt,
   SnapshotChanges,
   TargetChange,
@@ -18,12 +24,14 @@ import type {
 } from './ledger.ts';
 import type { TargetFile } from '../tuf/metadata.ts';
 import { SqliteConnection } from './sqlite-connection.ts';
-import { draftEvent, eventTable, type EventDraft, type EventTable } from './sqlite-events.ts';
+import { eventTable, type EventTable } from './sqlite-events.ts';
 import { changeTable, type ChangeTable } from './sqlite-history.ts';
 import { leaseTable, type LeaseTable } from './sqlite-lease.ts';
+import { orderTable, type OrderTable } from './sqlite-orders.ts';
 import { pruning, type Pruning } from './sqlite-pruning.ts';
 import { publicationTable, type PublicationTable } from './sqlite-publications.ts';
 import { ensureSchema } from './sqlite-schema.ts';
+import { SqliteWatch } from './sqlite-watch.ts';
 
 /** Events in one transaction of intake: about 100 ms in which nothing else runs. */
 const GROUP_EVENTS = 4_000;
@@ -49,7 +57,9 @@ export class SqliteLedger implements Ledger, History {
   readonly #leases: LeaseTable;
   readonly #publications: PublicationTable;
   readonly #changes: ChangeTable;
+  readonly #orders: OrderTable;
   readonly #pruning: Pruning;
+  readonly #watch: SqliteWatch;
   readonly #intake: GroupCommit<AppendJob, Receipt[]>;
   #closing = false;
 
@@ -60,7 +70,9 @@ export class SqliteLedger implements Ledger, History {
     this.#leases = leaseTable(connection);
     this.#publications = publicationTable(connection);
     this.#changes = changeTable(connection);
+    this.#orders = orderTable(connection);
     this.#pruning = pruning(connection);
+    this.#watch = new SqliteWatch(connection);
     this.#intake = new GroupCommit({
       commit: (jobs) => connection.write(() => jobs.map((job) => this.#accept(job))),
       weigh: (job) => job.drafts.length,
@@ -104,6 +116,28 @@ export class SqliteLedger implements Ledger, History {
     });
   }
 
+  placeOrder(kind: OrderKind, content: string, now: number): Promise<number> {
+    return this.#writing(() => this.#orders.place(kind, content, now));
+  }
+
+  openOrders(): Promise<Order[]> {
+    return this.#reading(() => this.#orders.open());
+  }
+
+  orderContent(digest: string): Promise<string | undefined> {
+    return this.#reading(() => this.#orders.content(digest));
+  }
+
+  settleOrder(number: number, outcome: OrderOutcome, now: number): Promise<void> {
+    return this.#writing(() => {
+      this.#orders.settle(number, outcome, now);
+    });
+  }
+
+  orderState(number: number): Promise<OrderState | undefined> {
+    return this.#reading(() => this.#orders.state(number));
+  }
+
   head(): Promise<Head | undefined> {
     return this.#reading(() => this.#publications.head());
   }
@@ -136,8 +170,15 @@ export class SqliteLedger implements Ledger, History {
     return this.#reading(() => this.#leases.current());
   }
 
+  watch(watcher: LedgerWatcher): () => void {
+    return this.#watch.add(watcher);
+  }
+
   async prune(ms: number): Promise<number> {
     let events = 0;
+    await this.#writing(() => {
+      this.#orders.forget(ms);
+    });
     for (;;) {
       const slice = await this.#writing(() => this.#pruning.slice(ms));
       events += slice.events;
@@ -152,6 +193,7 @@ export class SqliteLedger implements Ledger, History {
   async close(): Promise<void> {
     this.#closing = true;
     await this.#intake.drained();
+    this.#watch.end();
     this.#connection.close();
   }
 

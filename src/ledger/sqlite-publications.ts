@@ -36,11 +36,11 @@ export function publicationTable(connection: SqliteConnection) {
   const trust = connection.prepare('SELECT root FROM trust');
   const setTrust = connection.prepare('INSERT OR REPLACE INTO trust (one, root) VALUES (1, ?)');
   const writeBins = connection.prepare(
-    `INSERT OR REPLACE INTO bins (bin, version, sha256, signed_at, expires)
-     SELECT value ->> 0, value ->> 1, value ->> 2, ?, ? FROM json_each(?)`,
+    `INSERT OR REPLACE INTO bins (bin, version, sha256, signed_at, expires, keyids)
+     SELECT value ->> 0, value ->> 1, value ->> 2, ?, ?, ? FROM json_each(?)`,
   );
   const allBins = connection.prepare(
-    'SELECT bin, version, sha256, signed_at AS signedAt, expires FROM bins ORDER BY bin',
+    'SELECT bin, version, sha256, signed_at AS signedAt, expires, keyids FROM bins ORDER BY bin',
   );
 
   function headRow(): HeadRow | undefined {
@@ -114,11 +114,14 @@ export function publicationTable(connection: SqliteConnection) {
       const before = finishedAt.get(intent.snapshot - 1) as { finished: number | null } | undefined;
       finish.run(Math.max(now, before?.finished ?? 0), intent.snapshot);
       const bins = intent.bins.map(({ bin, version }, i) => [bin, version, digests[i]]);
-      if (bins.length > 0) writeBins.run(intent.at, Date.parse(intent.expires.bin), JSON.stringify(bins));
+      if (bins.length === 0) return;
+      const keyids = (intent.keyids ?? []).join(',');
+      writeBins.run(intent.at, Date.parse(intent.expires.bin), keyids, JSON.stringify(bins));
     },
 
     bins(): BinState[] {
-      return allBins.all() as BinState[];
+      const rows = allBins.all() as (Omit<BinState, 'keyids'> & { readonly keyids: string })[];
+      return rows.map(({ keyids, ...bin }) => ({ ...bin, keyids: keyids === '' ? [] : keyids.split(',') }));
     },
   };
 }

@@ -3,9 +3,27 @@ import { CountersignError } from '../lib/errors.ts';
 import type { SqliteConnection } from './sqlite-connection.ts';
 
 /** Recorded as `user_version`. Raise it with every change of the tables, and add the step that brings older ones here. */
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 /** Recorded as `application_id`, so that another program's database is never taken for a ledger: "csgn" in ASCII. */
 const APPLICATION_ID = 0x6373676e;
+
+/** New in version 2. keyids: comma-separated. content: NULL once settled; outcome: JSON, NULL while open. */
+const SINCE_VERSION_2 = `
+  ALTER TABLE bins ADD COLUMN keyids TEXT NOT NULL DEFAULT '';
+  CREATE TABLE orders (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    content TEXT,
+    placed_at INTEGER NOT NULL,
+    outcome TEXT,
+    settled_at INTEGER,
+    CHECK ((outcome IS NULL) = (content IS NOT NULL)),
+    CHECK ((outcome IS NULL) = (settled_at IS NULL))
+  ) STRICT;
+  CREATE INDEX orders_open ON orders (number) WHERE outcome IS NULL;
+  PRAGMA user_version = 2;
+`;
 
 const TABLES = `
   -- Positions are never used again (AUTOINCREMENT), not even after the newest events were forgotten.
@@ -79,12 +97,12 @@ const TABLES = `
   ) STRICT;
 
   PRAGMA application_id = ${APPLICATION_ID};
-  PRAGMA user_version = ${SCHEMA_VERSION};
+  ${SINCE_VERSION_2}
 `;
 
 /**
- * Creates the tables in an empty database, and otherwise makes sure that they are the ones this program knows. Two
- * processes may do so at once.
+ * Creates the tables in an empty database, brings those of an older version here, and otherwise makes sure that they
+ * are the ones this program knows. Two processes may do so at once.
  * @throws CountersignError `ledger-invalid` for the ledger of a newer version, and for another program's database.
  */
 export function ensureSchema(connection: SqliteConnection): void {
@@ -105,6 +123,10 @@ export function ensureSchema(connection: SqliteConnection): void {
         'ledger-invalid',
         `${connection.path} is a database, but not a ledger of countersign`,
       );
+    }
+    if (found.version === 1) {
+      connection.execute(SINCE_VERSION_2);
+      return;
     }
     if (found.version !== SCHEMA_VERSION) {
       throw new CountersignError(

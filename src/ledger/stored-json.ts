@@ -24,17 +24,20 @@ const Changes = Type.Array(
     Type.Object({ op: Type.Literal('remove'), path: Type.String() }),
   ]),
 );
+const Roles = Type.Object({ root: Version, targets: Version, bins: Version });
 const IntentShape = Type.Object({
   snapshot: Version,
   timestamp: Version,
   at: Count,
   expires: Type.Object({ timestamp: Expires, snapshot: Expires, bin: Expires }),
-  roles: Type.Object({ root: Version, targets: Version, bins: Version }),
+  roles: Roles,
   events: Type.Array(Version),
   rejected: Type.Array(Type.Object({ position: Version, code: Type.String(), reason: Type.String() })),
   bins: Type.Array(Type.Object({ bin: Count, version: Version })),
+  keyids: Type.Optional(Type.Array(Type.String())),
   bundle: Type.Optional(Type.String()),
   trustedRoot: Type.Optional(Type.String()),
+  replaces: Type.Optional(Type.Object({ roles: Roles, trustedRoot: Type.String() })),
 });
 
 const parseTarget = parser(Target);

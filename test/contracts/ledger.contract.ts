@@ -225,6 +225,24 @@ export function ledgerContract(name: string, open: () => Promise<LedgerUnderTest
         expect((await ledger.head())?.trustedRoot).toBe('newer');
       });
 
+      test('an import says what it replaces, until it is finished', async () => {
+        await publish(ledger, intent(1));
+        const imported = intent(2, {
+          bundle: 'cd'.repeat(32),
+          trustedRoot: '{"signed":\n2}',
+          roles: { root: 2, targets: 2, bins: 1 },
+          replaces: { roles: intent(1).roles, trustedRoot: '{"signed":\n1}' },
+        });
+        const { epoch } = await ledger.lease({ holder: 'publisher', ttlMs: 60_000, now: 2_000 });
+        await ledger.advance(epoch, imported);
+        const reopened = await opened.reopen();
+        expect(await reopened.head()).toMatchObject({
+          roles: imported.roles,
+          trustedRoot: imported.trustedRoot,
+          unfinished: imported,
+        });
+      });
+
       test('the head moves by one, from a finished head, once', async () => {
         const { epoch } = await ledger.lease({ holder: 'a', ttlMs: 100, now: 0 });
         await ledger.advance(epoch, intent(1));
@@ -303,13 +321,70 @@ export function ledgerContract(name: string, open: () => Promise<LedgerUnderTest
       });
     });
 
+    describe('orders', () => {
+      const BUNDLE = '{"format":\n"böndle"}\n';
+      const DIGEST = sha256Hex(BUNDLE);
+      const done = { state: 'done', snapshot: 7 } as const;
+
+      test('an order is open, with its content, until it is settled; then its content is forgotten', async () => {
+        expect(await ledger.openOrders()).toEqual([]);
+        const first = await ledger.placeOrder('import', BUNDLE, 100);
+        const second = await ledger.placeOrder('renew-all', '', 200);
+        expect(second).toBeGreaterThan(first);
+        const reopened = await opened.reopen();
+        expect(await reopened.openOrders()).toEqual([
+          { number: first, kind: 'import', digest: DIGEST, placedAt: 100 },
+          { number: second, kind: 'renew-all', digest: sha256Hex(''), placedAt: 200 },
+        ]);
+        expect(await reopened.orderContent(DIGEST)).toBe(BUNDLE);
+        expect(await ledger.orderState(first)).toEqual({ state: 'open' });
+        await ledger.settleOrder(first, done, 300);
+        expect(await reopened.orderState(first)).toEqual(done);
+        expect(await reopened.orderContent(DIGEST)).toBeUndefined();
+        expect((await reopened.openOrders()).map(({ number }) => number)).toEqual([second]);
+      });
+
+      test('one that is open is the same order, and not another kind of it', async () => {
+        const first = await ledger.placeOrder('import', BUNDLE, 100);
+        expect(await ledger.placeOrder('import', BUNDLE, 200)).toBe(first);
+        expect(await ledger.placeOrder('import-compromised', BUNDLE, 200)).not.toBe(first);
+        expect(await ledger.placeOrder('import', `${BUNDLE} `, 200)).not.toBe(first);
+        await ledger.settleOrder(first, done, 300);
+        expect(await ledger.orderContent(DIGEST)).toBe(BUNDLE);
+        expect(await ledger.placeOrder('import', BUNDLE, 400)).toBeGreaterThan(first);
+        expect((await ledger.openOrders()).map(({ placedAt }) => placedAt)).toEqual([200, 200, 400]);
+      });
+
+      test('the first outcome stays', async () => {
+        const number = await ledger.placeOrder('renew', '', 100);
+        const refusal = { state: 'refused', code: 'bundle-invalid', reason: 'it has expired' } as const;
+        await ledger.settleOrder(number, refusal, 200);
+        await ledger.settleOrder(number, done, 300);
+        expect(await ledger.orderState(number)).toEqual(refusal);
+        expect(await ledger.orderState(number + 1)).toBeUndefined();
+      });
+
+      test('prune forgets orders that were settled before, never an open one, and no number comes again', async () => {
+        const open = await ledger.placeOrder('import', BUNDLE, 100);
+        const settled = await ledger.placeOrder('renew', '', 100);
+        await ledger.settleOrder(settled, done, 200);
+        await ledger.prune(200);
+        expect(await ledger.orderState(settled)).toEqual(done);
+        await ledger.prune(201);
+        expect(await ledger.orderState(settled)).toBeUndefined();
+        expect(await ledger.orderState(open)).toEqual({ state: 'open' });
+        expect(await ledger.placeOrder('renew', '', 300)).toBeGreaterThan(settled);
+      });
+    });
+
     describe('history', () => {
       test('bins have the version, digest and lifetime of the publication that last signed them', async () => {
         expect(await ledger.bins()).toEqual([]);
         await publish(ledger, intent(1, { bins: [0, 1, 10, 2].map((bin) => ({ bin, version: 1 })) }));
         const later = { ...intent(2).expires, bin: '2027-01-01T00:00:00Z' };
-        await publish(ledger, intent(2, { bins: [{ bin: 10, version: 2 }], expires: later }));
-        const old = { version: 1, signedAt: 1_000, expires: Date.parse(EXPIRES) };
+        const keyids = ['ab'.repeat(32), 'cd'.repeat(32)];
+        await publish(ledger, intent(2, { bins: [{ bin: 10, version: 2 }], expires: later, keyids }));
+        const old = { version: 1, signedAt: 1_000, expires: Date.parse(EXPIRES), keyids: [] };
         expect(await ledger.bins()).toEqual([
           { bin: 0, sha256: sha256Hex('1.bin-0'), ...old },
           { bin: 1, sha256: sha256Hex('1.bin-1'), ...old },
@@ -320,6 +395,7 @@ export function ledgerContract(name: string, open: () => Promise<LedgerUnderTest
             version: 2,
             signedAt: 2_000,
             expires: Date.parse(later.bin),
+            keyids,
           },
         ]);
       });

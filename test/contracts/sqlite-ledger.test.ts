@@ -200,6 +200,18 @@ describe('sqlite ledger file', () => {
     expect((await refused('ledger-invalid', openSqliteLedger(path))).message).toContain('999');
   });
 
+  test('brings a ledger of schema version 1 here, with its bins', async () => {
+    const ledger = await open();
+    await publish(ledger, intent(1));
+    await ledger.close();
+    tamper('DROP TABLE orders; ALTER TABLE bins DROP COLUMN keyids; PRAGMA user_version = 1');
+    const again = await open();
+    expect(await again.bins()).toMatchObject([{ bin: 0, version: 1, keyids: [] }]);
+    expect(await again.openOrders()).toEqual([]);
+    await (await open()).placeOrder('renew', '', 1);
+    expect(await again.openOrders()).toHaveLength(1);
+  });
+
   test('a file that cannot be opened is unavailable, by name', async () => {
     const missing = join(directory, 'missing', 'ledger.db');
     expect((await refused('ledger-unavailable', openSqliteLedger(missing))).message).toContain(missing);

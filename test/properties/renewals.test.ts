@@ -42,7 +42,13 @@ class Simulation {
 
   /** The service starts again, perhaps with another lifetime of bins. */
   #restart(binMs: number): RenewalTable {
-    const states = this.#states.map((state, bin): BinState => ({ bin, version: 1, sha256: '', ...state }));
+    const states = this.#states.map((state, bin): BinState => ({
+      bin,
+      version: 1,
+      sha256: '',
+      keyids: [],
+      ...state,
+    }));
     return new RenewalTable(states, binMs);
   }
 
