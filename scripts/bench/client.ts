@@ -164,10 +164,10 @@ async function buildRepository(bins: number, folder: string): Promise<ClientRepo
     1,
     expires.bin,
   );
-  const sealedBin = await sealBins(signer, roles, [{ index: bundle.layout.indexOf(path), document }], at);
+  const sealedBin = await sealBins([signer], roles, [{ index: bundle.layout.indexOf(path), document }], at);
   const edit = { version: 1, expires: expires.snapshot, targetsVersion: 1, binsVersion: 1, bins: [] };
-  const snapshot = await sealSnapshot(signer, roles, SnapshotDocument.first(bundle.layout, edit));
-  const timestamp = await sealTimestamp(signer, roles, 1, expires.timestamp, {
+  const snapshot = await sealSnapshot([signer], roles, SnapshotDocument.first(bundle.layout, edit));
+  const timestamp = await sealTimestamp([signer], roles, 1, expires.timestamp, {
     version: 1,
     length: snapshot.bytes.length,
     hashes: { sha256: sha256Hex(snapshot.bytes) },

@@ -115,7 +115,7 @@ async function build(
     binsVersion: 1,
     bins: intent.bins,
   });
-  const sealed = await sealSnapshot(signer, roles, first);
+  const sealed = await sealSnapshot([signer], roles, first);
   await publishSnapshot(
     { ledger, store, signer, clock: systemClock },
     roles,

@@ -75,7 +75,7 @@ async function writeBins(
       index,
       document: binOf(files.subarray(begins[index], begins[index + 1]), binExpires),
     }));
-    for (const [i, { name, bytes }] of (await sealBins(signer, roles, documents, at)).entries()) {
+    for (const [i, { name, bytes }] of (await sealBins([signer], roles, documents, at)).entries()) {
       digests.set(slice[i]!, sha256Hex(bytes));
       // Not durable one by one: an index whose building was interrupted is never used.
       await writeFile(join(folder, 'repository', name), bytes, { flag: 'wx', mode: 0o444 });

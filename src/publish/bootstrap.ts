@@ -85,7 +85,7 @@ async function found(
     binsVersion: intent.roles.bins,
     bins: intent.bins,
   });
-  const sealed = await sealSnapshot(signer, roles, snapshot);
+  const sealed = await sealSnapshot([signer], roles, snapshot);
   const timestamp = interrupted === undefined ? undefined : await loadTimestamp(store, roles);
   await publishSnapshot(ports, roles, { intent, changes: [] }, digests, sealed, timestamp);
   return {

@@ -5,14 +5,14 @@
 import type { Clock } from '../lib/clock.ts';
 import { mapConcurrent } from '../lib/concurrency.ts';
 import { sha256Hex } from '../lib/bytes.ts';
-import type { BinVersion, Ledger, Lease, TargetChange } from '../ledger/ledger.ts';
-import type { Signer } from '../signing/signer.ts';
+import type { BinVersion, Intent, Ledger, Lease, TargetChange } from '../ledger/ledger.ts';
 import type { ObjectStore } from '../storage/store.ts';
 import type { BinDocument, BinEdits } from '../tuf/bin-document.ts';
 import type { TargetFile } from '../tuf/metadata.ts';
 import type { SnapshotDocument } from '../tuf/snapshot-document.ts';
 import type { Plan } from './plan.ts';
-import { sealBins, sealSnapshot, sealTimestamp, type SealedFile } from './seal.ts';
+import { sealBins, sealSnapshot, sealTimestamp, signedByAll, type SealedFile } from './seal.ts';
+import { signersNamedBy, signersOf, type Signers } from './signers.ts';
 import type { OfflineRoles, PublicTimestamp } from './verified-reads.ts';
 import { replaceTimestamp, writeOnce } from './write.ts';
 
@@ -22,10 +22,9 @@ const SLICE = 16;
 /** Slices in hand at once: while one is written, the next is signed. */
 const SLICES_IN_FLIGHT = 2;
 
-export interface CommitPorts {
+export interface CommitPorts extends Signers {
   readonly ledger: Ledger;
   readonly store: ObjectStore;
-  readonly signer: Signer;
   readonly clock: Clock;
 }
 
@@ -73,7 +72,7 @@ export async function complete(
   const edits = editsByBin(changes, snapshot);
   // The snapshot is signed beside the bins, and written after all of them.
   const [sealedSnapshot, written] = await Promise.all([
-    sealSnapshot(ports.signer, roles, next),
+    sealSnapshot(signersNamedBy(ports, roles.snapshotTrust), roles, next),
     writeBins(ports, roles, intent, async ({ bin, version }) =>
       (await base(bin)).edit(edits.get(bin) ?? new Map(), version, intent.expires.bin),
     ),
@@ -90,22 +89,24 @@ export async function complete(
  * file, in the order of `bins`.
  */
 export async function writeBins(
-  { store, signer }: CommitPorts,
+  ports: CommitPorts,
   roles: OfflineRoles,
-  { bins, at }: { readonly bins: readonly BinVersion[]; readonly at: number },
+  { bins, at, keyids }: Pick<Intent, 'bins' | 'at' | 'keyids'>,
   edited: (bin: BinVersion) => Promise<BinDocument>,
   progress?: (written: number) => void,
 ): Promise<string[]> {
   const slices = Array.from({ length: Math.ceil(bins.length / SLICE) }, (_, i) =>
     bins.slice(i * SLICE, (i + 1) * SLICE),
   );
+  const signers = signersOf(ports, keyids);
+  const trust = signedByAll(roles.binTrust, signers);
   let written = 0;
   const digests = await mapConcurrent(slices, SLICES_IN_FLIGHT, async (slice) => {
     const documents = await Promise.all(
       slice.map(async (bin) => ({ index: bin.bin, document: await edited(bin) })),
     );
-    const files = await sealBins(signer, roles, documents, at);
-    const stored = await Promise.all(files.map((file) => writeOnce(store, file, roles.binTrust)));
+    const files = await sealBins(signers, roles, documents, at);
+    const stored = await Promise.all(files.map((file) => writeOnce(ports.store, file, trust)));
     written += slice.length;
     progress?.(written);
     return stored.map(sha256Hex);
@@ -115,15 +116,17 @@ export async function writeBins(
 
 /** The last steps: snapshot, timestamp, ledger. Every bin that the snapshot names must be in the store. */
 export async function publishSnapshot(
-  { ledger, store, signer, clock }: CommitPorts,
+  ports: CommitPorts,
   roles: OfflineRoles,
   { intent, changes }: Plan,
   digests: readonly string[],
   sealedSnapshot: SealedFile,
   timestamp: PublicTimestamp | undefined,
 ): Promise<PublicTimestamp> {
+  const { ledger, store, clock } = ports;
   const snapshotBytes = await writeOnce(store, sealedSnapshot, roles.snapshotTrust);
-  const sealedTimestamp = await sealTimestamp(signer, roles, intent.timestamp, intent.expires.timestamp, {
+  const signers = signersNamedBy(ports, roles.timestampTrust);
+  const sealedTimestamp = await sealTimestamp(signers, roles, intent.timestamp, intent.expires.timestamp, {
     version: intent.snapshot,
     length: snapshotBytes.length,
     hashes: { sha256: sha256Hex(snapshotBytes) },

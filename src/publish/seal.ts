@@ -31,16 +31,20 @@ export interface BinToSeal {
   readonly document: BinDocument;
 }
 
-/** Signs bins, all in one call of the signer. `at`: time T of the publication, milliseconds since the epoch. */
+/**
+ * Signs bins, all in one call of each signer; each bin bears every signer's signature. `at`: time T of the publication,
+ * milliseconds since the epoch.
+ */
 export async function sealBins(
-  signer: Signer,
+  signers: readonly Signer[],
   roles: OfflineRoles,
   bins: readonly BinToSeal[],
   at: number,
 ): Promise<SealedFile[]> {
   const { layout } = roles.binTrust;
+  const trust = signedByAll(roles.binTrust, signers);
   const files = await signFiles(
-    signer,
+    signers,
     bins.map(({ document }) => document.signed),
   );
   return Promise.all(
@@ -48,27 +52,27 @@ export async function sealBins(
       const bytes = files[i] ?? Buffer.alloc(0);
       const name = versionedName(layout.name(index), version);
       return seal(name, bytes, () =>
-        verifyBinFile(bytes, roles.binTrust, index, version, { now: at, expiry: 'enforced' }),
+        verifyBinFile(bytes, trust, index, version, { now: at, expiry: 'enforced' }),
       );
     }),
   );
 }
 
 export async function sealSnapshot(
-  signer: Signer,
+  signers: readonly Signer[],
   roles: OfflineRoles,
   { signed, version }: SnapshotDocument,
 ): Promise<SealedFile> {
-  const [bytes = Buffer.alloc(0)] = await signFiles(signer, [signed]);
+  const [bytes = Buffer.alloc(0)] = await signFiles(signers, [signed]);
   return seal(versionedName('snapshot', version), bytes, async () => {
-    const verified = await verifySnapshotFile(bytes, roles.snapshotTrust);
+    const verified = await verifySnapshotFile(bytes, signedByAll(roles.snapshotTrust, signers));
     checkVersion('snapshot', verified.version, version);
   });
 }
 
 /** Timestamp always gives length and hash of the snapshot (interop rule 7). */
 export async function sealTimestamp(
-  signer: Signer,
+  signers: readonly Signer[],
   roles: OfflineRoles,
   version: number,
   expires: string,
@@ -81,9 +85,9 @@ export async function sealTimestamp(
     spec_version: SPEC_VERSION,
     version,
   });
-  const [bytes = Buffer.alloc(0)] = await signFiles(signer, [signed]);
+  const [bytes = Buffer.alloc(0)] = await signFiles(signers, [signed]);
   return seal(TIMESTAMP_NAME, bytes, async () => {
-    await verifyEnvelope('timestamp', roles.timestampTrust, parseTimestamp(bytes));
+    await verifyEnvelope('timestamp', signedByAll(roles.timestampTrust, signers), parseTimestamp(bytes));
   });
 }
 
@@ -106,16 +110,30 @@ export interface SealedOfflineFile {
   readonly trust: RoleTrust;
 }
 
-async function signFiles(signer: Signer, messages: readonly Uint8Array[]): Promise<Buffer[]> {
-  const signatures = await signer.sign(messages);
-  if (signatures.length !== messages.length) {
-    throw new CountersignError(
-      'signer-invalid',
-      `signer ${signer.keyid} gave ${signatures.length} signatures for ${messages.length} messages`,
-    );
-  }
+/** Every signature that was asked for must verify: the newer key's is the one that clients will need alone one day. */
+export function signedByAll<T extends RoleTrust>(trust: T, signers: readonly Signer[]): T {
+  return { ...trust, threshold: signers.length };
+}
+
+async function signFiles(signers: readonly Signer[], messages: readonly Uint8Array[]): Promise<Buffer[]> {
+  const lists = await Promise.all(signers.map((signer) => signAll(signer, messages)));
   return messages.map((message, i) =>
-    metadataFile(message, [{ keyid: signer.keyid, sig: Buffer.from(signatures[i] ?? []).toString('hex') }]),
+    metadataFile(
+      message,
+      lists.map((signatures, n) => ({
+        keyid: signers[n]?.keyid ?? '',
+        sig: Buffer.from(signatures[i] ?? []).toString('hex'),
+      })),
+    ),
+  );
+}
+
+async function signAll(signer: Signer, messages: readonly Uint8Array[]): Promise<readonly Uint8Array[]> {
+  const signatures = await signer.sign(messages);
+  if (signatures.length === messages.length) return signatures;
+  throw new CountersignError(
+    'signer-invalid',
+    `signer ${signer.keyid} gave ${signatures.length} signatures for ${messages.length} messages`,
   );
 }
 

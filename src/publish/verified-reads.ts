@@ -29,16 +29,20 @@ export interface OfflineRoles {
   readonly binTrust: BinsTrust;
 }
 
-/** Reads the offline roles that the head names. Errors as `loadSnapshot`. */
+/**
+ * Reads the offline roles of what is public: those that the head names, or, while an import is being carried out, those
+ * that it replaces. Errors as `loadSnapshot`.
+ */
 export async function loadOfflineRoles(store: ObjectStore, head: Head): Promise<OfflineRoles> {
-  const root = parseRoot(Buffer.from(head.trustedRoot)).signed;
-  const targetsBytes = await read(store, versionedName('targets', head.roles.targets));
+  const { trustedRoot, roles } = head.unfinished?.replaces ?? head;
+  const root = parseRoot(Buffer.from(trustedRoot)).signed;
+  const targetsBytes = await read(store, versionedName('targets', roles.targets));
   const targets = await verifyEnvelope('targets', topLevelTrust(root, 'targets'), parseTargets(targetsBytes));
-  checkVersion('targets', targets.signed.version, head.roles.targets);
-  const binsBytes = await read(store, versionedName('bins', head.roles.bins));
+  checkVersion('targets', targets.signed.version, roles.targets);
+  const binsBytes = await read(store, versionedName('bins', roles.bins));
   const bins = await verifyEnvelope('bins', binsTrust(targets.signed), parseTargets(binsBytes));
-  checkVersion('bins', bins.signed.version, head.roles.bins);
-  return offlineRoles(head.roles, root, targets.signed, bins.signed);
+  checkVersion('bins', bins.signed.version, roles.bins);
+  return offlineRoles(roles, root, targets.signed, bins.signed);
 }
 
 /** Puts roles together that were verified already (a ceremony's bundle). */
