@@ -45,6 +45,8 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   'ceremony-incomplete': 500,
   'ceremony-aborted': 500,
   'code-wrong': 500,
+  'transcript-invalid': 500,
+  'transcript-locked': 500,
   'metadata-invalid': 500,
   'metadata-too-large': 500,
   'metadata-missing': 500,

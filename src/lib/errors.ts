@@ -281,6 +281,17 @@ export const ERRORS = {
     meaning: 'The signer answered with a signature that does not verify under its own public key.',
     remedy: 'Check the signer; nothing was written with that signature.',
   },
+  // --- ceremonies ---------------------------------------------------------------------------------------------
+  'transcript-invalid': {
+    kind: 'refused',
+    meaning: "A ceremony's transcript is malformed, or was changed after it was written.",
+    remedy: 'Compare it with the copies of the other computers; go on with a copy whose chain is whole.',
+  },
+  'transcript-locked': {
+    kind: 'unavailable',
+    meaning: "Another process is writing to the ceremony's transcript.",
+    remedy: 'Wait for it to end; when nothing runs any more, remove the lock file that the message names.',
+  },
   // --- the other side -----------------------------------------------------------------------------------------
   'ledger-unavailable': {
     kind: 'unavailable',
