@@ -3,6 +3,7 @@ import type { Writable } from 'node:stream';
 import type { Command } from 'commander';
 import type { Clock } from '../src/lib/clock.ts';
 import type { RandomSource } from './ceremony-key.ts';
+import type { OwnDigest } from './own-digest.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface CeremonyContext {
@@ -11,6 +12,8 @@ export interface CeremonyContext {
   readonly stderr: Writable;
   readonly clock: Clock;
   readonly random: RandomSource;
+  /** The file that runs; absent where the program is a part of another, as in tests. */
+  readonly tool?: OwnDigest;
   /** Whom to ask. Absent where nobody answers: a command that has a question left then fails with `usage`. */
   readonly terminal?: Terminal;
 }

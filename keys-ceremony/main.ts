@@ -2,6 +2,7 @@
 // The program `countersign-ceremony`: the only place of the ceremony that touches the process, the clock and randomness.
 import { randomBytes } from 'node:crypto';
 import { systemClock } from '../src/lib/clock.ts';
+import { ownDigest } from './own-digest.ts';
 import { runCeremony } from './program.ts';
 
 process.exitCode = await runCeremony(process.argv.slice(2), {
@@ -10,4 +11,5 @@ process.exitCode = await runCeremony(process.argv.slice(2), {
   stderr: process.stderr,
   clock: systemClock,
   random: randomBytes,
+  tool: await ownDigest(),
 });

@@ -42,7 +42,7 @@ function asFailure(error: unknown): CountersignError {
 function ceremonyProgram(context: CeremonyContext): Command {
   const program = new Command('countersign-ceremony')
     .description('makes and rotates the offline keys of a countersign repository; never touches a network')
-    .version(VERSION)
+    .version(versionText(context))
     .option('--json', 'answer with one JSON document on standard output')
     .exitOverride()
     .configureOutput({
@@ -53,4 +53,9 @@ function ceremonyProgram(context: CeremonyContext): Command {
   const add = [addRehearseCommand];
   for (const addCommand of add) addCommand(program, context);
   return program;
+}
+
+/** The version, and of a program that is one file the SHA-256 that its paper must show. */
+function versionText({ tool }: CeremonyContext): string {
+  return tool?.complete === true ? `${VERSION}\nsha256 ${tool.sha256}` : VERSION;
 }
