@@ -14,6 +14,12 @@ const packages = JSON.parse(readText('package.json')) as {
   devDependencies: Record<string, string>;
 };
 
+/** What may be there when the service or the ceremony runs. */
+const installed = { ...packages.dependencies, ...packages.optionalDependencies };
+
+/** Keys on tokens: the part of the signers that the offline ceremony uses too. */
+const TOKENS = 'src/signing/pkcs11/';
+
 /** What a file of each layer may import besides its own layer, and `typeOnly` what it may know the types of. */
 const LAYERS: Readonly<
   Record<string, { readonly uses: readonly string[]; readonly typeOnly?: readonly string[] }>
@@ -91,18 +97,43 @@ describe('imports', () => {
     expect(used.filter((use) => !/: node:(crypto|buffer|util)$/.test(use))).toEqual([]);
   });
 
-  test('the ceremony imports src/tuf, src/lib and the Signer type only', () => {
+  test('the ceremony imports src/tuf, src/lib, tokens and the Signer type only', () => {
     const wrong = files
       .filter(({ name }) => name.startsWith('keys-ceremony/'))
       .flatMap(({ name, imports }) => imports.map((target) => ({ from: name, ...target })))
-      .filter(({ name }) => name.startsWith('src/') && !/^src\/(tuf|lib)\//.test(name))
+      .filter(({ name }) => name.startsWith('src/') && !/^src\/(tuf|lib|signing\/pkcs11)\//.test(name))
       .filter(({ name, typeOnly }) => !(name === 'src/signing/signer.ts' && typeOnly));
     expect(wrong).toEqual([]);
   });
 
+  test('tokens import src/tuf, src/lib, node: and their binding only', () => {
+    const tokens = files.filter(({ name }) => name.startsWith(TOKENS));
+    expect(tokens.length).toBeGreaterThan(4);
+    const wrong = tokens
+      .flatMap(({ name, imports }) => imports.map((target) => ({ from: name, ...target })))
+      .filter(
+        ({ name }) =>
+          !/^src\/(tuf|lib)\//.test(name) && !name.startsWith(TOKENS) && !name.startsWith('node:'),
+      )
+      .filter(({ name }) => name !== 'pkcs11js');
+    expect(wrong).toEqual([]);
+  });
+
+  test('an optional package is loaded by the tokens only, when a key is opened', () => {
+    const static_ = files.flatMap(({ name, text, imports }) =>
+      imports
+        .filter((target) => packageOf(target.name) in packages.optionalDependencies && !target.typeOnly)
+        .filter(() => !name.startsWith(TOKENS) || !text.includes("await import('pkcs11js')"))
+        .map((target) => `${name} -> ${target.name}`),
+    );
+    expect(static_).toEqual([]);
+  });
+
   test('no network module is anywhere below the ceremony', () => {
     const reached = reach(
-      files.filter(({ name }) => name.startsWith('keys-ceremony/')).map(({ name }) => name),
+      files
+        .filter(({ name }) => name.startsWith('keys-ceremony/') || name.startsWith(TOKENS))
+        .map(({ name }) => name),
     );
     const network = /^(node:)?(net|tls|http|https|http2|dgram|dns|dns\/promises|inspector|cluster)$/;
     const talkative = /^(fastify|@fastify\/.*|libsql|pino|prom-client|tuf-js|undici)$/;
@@ -119,9 +150,12 @@ describe('imports', () => {
 
   test('no package that the ceremony loads imports a network module', () => {
     const reached = reach(
-      files.filter(({ name }) => name.startsWith('keys-ceremony/')).map(({ name }) => name),
+      files
+        .filter(({ name }) => name.startsWith('keys-ceremony/') || name.startsWith(TOKENS))
+        .map(({ name }) => name),
     );
-    const direct = [...reached.keys()].map(packageOf).filter((name) => name in packages.dependencies);
+    const direct = [...reached.keys()].map(packageOf).filter((name) => name in installed);
+    expect(direct).toContain('pkcs11js');
     const closure = packageClosure(direct);
     expect(closure.size).toBeGreaterThan(direct.length / 2);
     const network =
@@ -152,7 +186,7 @@ describe('imports', () => {
   });
 
   test('every file that is imported exists, and every package is a dependency', () => {
-    const known = new Set(Object.keys(packages.dependencies));
+    const known = new Set(Object.keys(installed));
     const missing = files.flatMap((file) =>
       file.imports
         .map(({ name }) => name)
@@ -223,10 +257,8 @@ describe('documents', () => {
       ([, name]) => name,
     );
     const { dependencies, optionalDependencies, devDependencies } = packages;
-    const installed = [dependencies, optionalDependencies, devDependencies].flatMap((list) =>
-      Object.keys(list),
-    );
-    expect(listed.toSorted()).toEqual(installed.toSorted());
+    const all = [dependencies, optionalDependencies, devDependencies].flatMap((list) => Object.keys(list));
+    expect(listed.toSorted()).toEqual(all.toSorted());
   });
 
   test('the version is that of package.json', () => {
