@@ -1,5 +1,5 @@
-// One fsync for everything that arrives in the same turn of the event loop: a hundred requests at once cost the disk
-// one commit. Each caller still has its own outcome.
+// One fsync for everything that arrives in the same turn of the event loop, or while the commit before is on its way: a
+// hundred requests at once cost the disk one commit. Each caller still has its own outcome.
 
 interface Waiting<Job, Result> {
   readonly job: Job;
@@ -11,10 +11,10 @@ export type Outcome<Result> = { readonly result: Result } | { readonly error: Er
 
 export interface GroupCommitOptions<Job, Result> {
   /** Writes `jobs` in one transaction and gives an outcome for each; when it throws, none of them was written. */
-  readonly commit: (jobs: readonly Job[]) => Outcome<Result>[];
+  readonly commit: (jobs: readonly Job[]) => Outcome<Result>[] | Promise<Outcome<Result>[]>;
   /** What a job adds to a transaction. */
   readonly weigh: (job: Job) => number;
-  /** A transaction takes jobs until it reaches this weight: the event loop stands still while it is written. */
+  /** A transaction takes jobs until it reaches this weight: others wait for as long as it is written. */
   readonly maxWeight: number;
 }
 
@@ -32,7 +32,7 @@ export class GroupCommit<Job, Result> {
     return new Promise((resolve, reject) => {
       if (this.#queue.length === 0)
         setImmediate(() => {
-          this.#flush();
+          void this.#flush();
         });
       this.#queue.push({ job, resolve, reject });
     });
@@ -46,10 +46,10 @@ export class GroupCommit<Job, Result> {
     });
   }
 
-  #flush(): void {
+  async #flush(): Promise<void> {
     const batch = this.#nextBatch();
     try {
-      const outcomes = this.#options.commit(batch.map((waiting) => waiting.job));
+      const outcomes = await this.#options.commit(batch.map((waiting) => waiting.job));
       batch.forEach((waiting, index) => {
         const outcome = outcomes[index];
         if (outcome === undefined) waiting.reject(new Error('a group commit left a job without outcome'));
@@ -62,11 +62,12 @@ export class GroupCommit<Job, Result> {
     this.#queue = this.#queue.slice(batch.length);
     if (this.#queue.length > 0)
       setImmediate(() => {
-        this.#flush();
+        void this.#flush();
       });
     else for (const resolve of this.#idle.splice(0)) resolve();
   }
 
+  /** What is in a batch stays in the queue until it has its outcome: nobody starts a second commit meanwhile. */
   #nextBatch(): Waiting<Job, Result>[] {
     let weight = 0;
     const end = this.#queue.findIndex((waiting) => {
@@ -74,6 +75,6 @@ export class GroupCommit<Job, Result> {
       weight += this.#options.weigh(waiting.job);
       return full;
     });
-    return end === -1 ? this.#queue : this.#queue.slice(0, end);
+    return this.#queue.slice(0, end === -1 ? undefined : end);
   }
 }

@@ -1,16 +1,9 @@
 // The table of accepted events. Its functions run inside a transaction of the caller.
 import { CountersignError } from '../lib/errors.ts';
-import { contentDigest } from './content-digest.ts';
-import type { AcceptedEvent, EventState, Receipt, Rejection, UploadEvent } from './ledger.ts';
+import type { EventDraft } from './event-draft.ts';
+import type { AcceptedEvent, EventState, Receipt, Rejection } from './ledger.ts';
 import type { SqliteConnection } from './sqlite-connection.ts';
 import { storedChanges } from './stored-json.ts';
-
-/** An event ready to be written: all that can be computed before the write lock is taken. */
-export interface EventDraft {
-  readonly id: string;
-  readonly digest: string;
-  readonly changes: string;
-}
 
 interface EventRow {
   readonly position: number;
@@ -26,10 +19,6 @@ interface PendingRow {
   readonly id: string;
   readonly changes: string | null;
   readonly accepted_at: number;
-}
-
-export function draftEvent(event: UploadEvent): EventDraft {
-  return { id: event.id, digest: contentDigest(event.changes), changes: JSON.stringify(event.changes) };
 }
 
 export type EventTable = ReturnType<typeof eventTable>;

@@ -1,24 +1,14 @@
 // What finished publications changed, for readers that follow along. Functions run in a transaction of the caller.
-import { CountersignError } from '../lib/errors.ts';
-import { canonicalJson, type Canonicalizable } from '../tuf/canonical-json.ts';
 import type { TargetFile } from '../tuf/metadata.ts';
+import { changeOf, changesExpired, formerTargetsOf, type ChangeRow } from './change-rows.ts';
 import type { SnapshotChanges, TargetChange } from './ledger.ts';
 import type { SqliteConnection } from './sqlite-connection.ts';
-import { storedIntent, storedTarget } from './stored-json.ts';
+import { storedIntent } from './stored-json.ts';
 
 interface PublicationRow {
   readonly snapshot: number;
   readonly at: number;
   readonly intent: string | null;
-}
-
-interface ChangeRow {
-  readonly snapshot: number;
-  readonly item: number;
-  readonly op: TargetChange['op'];
-  readonly path: string;
-  readonly target: string | null;
-  readonly previous: string | null;
 }
 
 export type ChangeTable = ReturnType<typeof changeTable>;
@@ -46,19 +36,6 @@ export function changeTable(connection: SqliteConnection) {
      WHERE finished <= ? ORDER BY finished DESC, snapshot DESC LIMIT 1`,
   );
 
-  function targetOf(json: string, row: ChangeRow): TargetFile {
-    return storedTarget(json, `change ${row.item} of snapshot ${row.snapshot} in ledger ${connection.path}`);
-  }
-
-  function changeOf(row: ChangeRow): TargetChange {
-    return {
-      op: row.op,
-      path: row.path,
-      ...(row.target === null ? {} : { target: targetOf(row.target, row) }),
-      ...(row.previous === null ? {} : { previous: targetOf(row.previous, row) }),
-    };
-  }
-
   return {
     record(snapshot: number, changes: readonly TargetChange[]): void {
       changes.forEach(({ op, path, target, previous }, item) => {
@@ -69,39 +46,20 @@ export function changeTable(connection: SqliteConnection) {
     /** See `History.changes`. */
     after(after: number, limit: number): SnapshotChanges[] {
       const last = (forgotten.get() as { forgotten: number }).forgotten;
-      if (after < last) {
-        throw new CountersignError(
-          'changes-expired',
-          `changes after snapshot ${after} are no longer kept, the oldest kept are those of snapshot ${last + 1}`,
-          { details: { oldest: last + 1 } },
-        );
-      }
+      if (after < last) throw changesExpired(after, last);
       return (finished.all(after, Math.max(0, limit)) as PublicationRow[]).map(
         ({ snapshot, at, intent }) => ({
           snapshot,
           at,
           bins: storedIntent(intent, `publication ${snapshot} in ledger ${connection.path}`).bins,
-          changes: (ofSnapshot.all(snapshot) as ChangeRow[]).map(changeOf),
+          changes: (ofSnapshot.all(snapshot) as ChangeRow[]).map((row) => changeOf(row, connection.path)),
         }),
       );
     },
 
     /** See `History.formerTargets`. */
     former(path: string, since: number): TargetFile[] {
-      const rows = ofPath.all(path) as ChangeRow[];
-      const [latest] = rows;
-      const seen = new Set<string>();
-      if (latest !== undefined && latest.target !== null) seen.add(identity(targetOf(latest.target, latest)));
-      const former: TargetFile[] = [];
-      for (const row of rows) {
-        // What version N took away was last named by N - 1.
-        if (row.previous === null || row.snapshot - 1 <= since) continue;
-        const target = targetOf(row.previous, row);
-        if (seen.has(identity(target))) continue;
-        seen.add(identity(target));
-        former.push(target);
-      }
-      return former;
+      return formerTargetsOf(ofPath.all(path) as ChangeRow[], since, connection.path);
     },
 
     /** See `History.snapshotAt`. */
@@ -109,10 +67,6 @@ export function changeTable(connection: SqliteConnection) {
       return (finishedBy.get(ms) as { snapshot: number } | undefined)?.snapshot;
     },
   };
-}
-
-function identity(target: TargetFile): string {
-  return canonicalJson(target as unknown as Canonicalizable);
 }
 
 function jsonOrNull(target: TargetFile | undefined): string | null {

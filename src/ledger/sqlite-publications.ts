@@ -2,6 +2,7 @@
 import { CountersignError } from '../lib/errors.ts';
 import { contentDigest } from './content-digest.ts';
 import type { BinState, Head, Intent } from './ledger.ts';
+import { checkDigests, nextIntent, settlingOf, type Settling } from './publication-rule.ts';
 import type { SqliteConnection } from './sqlite-connection.ts';
 import { storedIntent } from './stored-json.ts';
 
@@ -15,9 +16,6 @@ interface HeadRow {
   readonly digest: string;
   readonly finished: number | null;
 }
-
-/** What the last version looks like: whether `finish` has something to do. */
-export type Settling = 'unfinished' | 'finished';
 
 export type PublicationTable = ReturnType<typeof publicationTable>;
 
@@ -64,20 +62,7 @@ export function publicationTable(connection: SqliteConnection) {
 
     /** Moves the head. @throws CountersignError `head-moved`, `ledger-invalid` for an intent nobody could read back. */
     advance(intent: Intent): void {
-      const row = headRow();
-      const head = row?.snapshot ?? 0;
-      const finished = row?.finished !== null;
-      if (!finished || intent.snapshot !== head + 1) {
-        throw new CountersignError(
-          'head-moved',
-          `the head is snapshot ${head}${finished ? '' : ', unfinished'}: snapshot ${intent.snapshot} cannot follow it`,
-          { details: { head, finished } },
-        );
-      }
-      const json = JSON.stringify(intent);
-      // Read as recovery will read it: a head that cannot be read back could never be finished.
-      storedIntent(json, where(connection, intent.snapshot));
-      checkBundle(intent);
+      const json = nextIntent(headRow(), intent, where(connection, intent.snapshot));
       const { snapshot, timestamp, at, roles } = intent;
       insert.run(snapshot, timestamp, at, roles.root, roles.targets, roles.bins, contentDigest(intent), json);
       if (intent.trustedRoot !== undefined) setTrust.run(intent.trustedRoot);
@@ -85,32 +70,12 @@ export function publicationTable(connection: SqliteConnection) {
 
     /** Whether `intent` is the publication to settle now. @throws CountersignError `ledger-invalid` when it is none. */
     settling(intent: Intent): Settling {
-      const row = headRow();
-      const head = row?.snapshot ?? 0;
-      if (row === undefined || intent.snapshot > head) {
-        throw new CountersignError(
-          'ledger-invalid',
-          `snapshot ${intent.snapshot} was never committed, the head is snapshot ${head}`,
-        );
-      }
-      if (intent.snapshot < head || row.finished !== null) return 'finished';
-      if (contentDigest(intent) !== row.digest) {
-        throw new CountersignError(
-          'ledger-invalid',
-          `snapshot ${intent.snapshot} was committed with another intent than the one to settle`,
-        );
-      }
-      return 'unfinished';
+      return settlingOf(headRow(), intent);
     },
 
     /** Records the end of a publication. A clock that went back cannot put it before its predecessor's. */
     finish(intent: Intent, digests: readonly string[], now: number): void {
-      if (digests.length !== intent.bins.length) {
-        throw new CountersignError(
-          'ledger-invalid',
-          `snapshot ${intent.snapshot} has ${intent.bins.length} bins, ${digests.length} digests were given`,
-        );
-      }
+      checkDigests(intent, digests);
       const before = finishedAt.get(intent.snapshot - 1) as { finished: number | null } | undefined;
       finish.run(Math.max(now, before?.finished ?? 0), intent.snapshot);
       const bins = intent.bins.map(({ bin, version }, i) => [bin, version, digests[i]]);
@@ -128,14 +93,4 @@ export function publicationTable(connection: SqliteConnection) {
 
 function where(connection: SqliteConnection, snapshot: number): string {
   return `publication ${snapshot} in ledger ${connection.path}`;
-}
-
-function checkBundle({ snapshot, bundle, trustedRoot }: Intent): void {
-  if ((bundle === undefined) !== (trustedRoot === undefined) || (snapshot === 1 && bundle === undefined)) {
-    throw new CountersignError(
-      'ledger-invalid',
-      `the intent of snapshot ${snapshot} has ${bundle === undefined ? 'no' : 'a'} bundle and ` +
-        `${trustedRoot === undefined ? 'no' : 'a'} trusted root: they come together, and snapshot 1 needs them`,
-    );
-  }
 }

@@ -1,0 +1,118 @@
+// Publications, the head, and the bins' current versions. The functions run inside a transaction of the caller.
+import { CountersignError } from '../lib/errors.ts';
+import { contentDigest } from './content-digest.ts';
+import type { BinState, Head, Intent } from './ledger.ts';
+import type { Query, Rows } from './postgres-connection.ts';
+import {
+  checkDigests,
+  nextIntent,
+  settlingOf,
+  type NewestPublication,
+  type Settling,
+} from './publication-rule.ts';
+import { storedIntent } from './stored-json.ts';
+
+interface HeadRow {
+  readonly snapshot: number;
+  readonly timestamp: number;
+  readonly at: number;
+  readonly root: number;
+  readonly targets: number;
+  readonly bins: number;
+  readonly finished: number | null;
+  readonly intent: string | null;
+  readonly trusted_root: string | null;
+}
+
+/** See `History.head`. */
+export async function readHead(query: Query, uri: string): Promise<Head | undefined> {
+  const { rows } = (await query(
+    `SELECT p.snapshot, p.timestamp, p.at, p.root, p.targets, p.bins, p.finished, h.trusted_root,
+       CASE WHEN p.finished IS NULL THEN p.intent END AS intent
+     FROM countersign.publications AS p CROSS JOIN countersign.head AS h ORDER BY p.snapshot DESC LIMIT 1`,
+  )) as Rows<HeadRow>;
+  const [row] = rows;
+  if (row === undefined) return undefined;
+  if (row.trusted_root === null) {
+    throw new CountersignError('ledger-invalid', `table head in ledger ${uri} has no trusted root`);
+  }
+  const { snapshot, timestamp, at, root, targets, bins } = row;
+  const head = { snapshot, timestamp, at, roles: { root, targets, bins }, trustedRoot: row.trusted_root };
+  if (row.finished !== null) return head;
+  return { ...head, unfinished: storedIntent(row.intent, where(snapshot, uri)) };
+}
+
+/** Moves the head. @throws CountersignError `head-moved`, `ledger-invalid` for an intent nobody could read back. */
+export async function advanceHead(query: Query, intent: Intent, uri: string): Promise<void> {
+  const json = nextIntent(await lockedHead(query), intent, where(intent.snapshot, uri));
+  const { snapshot, timestamp, at, roles, trustedRoot } = intent;
+  await query(
+    `INSERT INTO countersign.publications (snapshot, timestamp, at, root, targets, bins, digest, intent)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+    [snapshot, timestamp, at, roles.root, roles.targets, roles.bins, contentDigest(intent), json],
+  );
+  if (trustedRoot !== undefined) {
+    await query('UPDATE countersign.head SET trusted_root = $1', [trustedRoot]);
+  }
+}
+
+/** Whether `intent` is to be settled now; until the commit nobody else can. */
+export async function settling(query: Query, intent: Intent): Promise<Settling> {
+  return settlingOf(await lockedHead(query), intent);
+}
+
+/** Records the end of a publication. A clock that went back cannot put it before its predecessor's. */
+export async function finishPublication(
+  query: Query,
+  intent: Intent,
+  digests: readonly string[],
+  now: number,
+  notice: string,
+): Promise<void> {
+  checkDigests(intent, digests);
+  await query(
+    `INSERT INTO countersign.bins (bin, version, sha256, signed_at, expires, keyids)
+     SELECT bin, version, sha256, $1, $2, $3
+     FROM unnest($4::integer[], $5::bigint[], $6::text[]) AS written (bin, version, sha256)
+     ON CONFLICT (bin) DO UPDATE SET version = EXCLUDED.version, sha256 = EXCLUDED.sha256,
+       signed_at = EXCLUDED.signed_at, expires = EXCLUDED.expires, keyids = EXCLUDED.keyids`,
+    [
+      intent.at,
+      Date.parse(intent.expires.bin),
+      (intent.keyids ?? []).join(','),
+      intent.bins.map(({ bin }) => bin),
+      intent.bins.map(({ version }) => version),
+      digests,
+    ],
+  );
+  await query(
+    `UPDATE countersign.publications SET finished = greatest($2::bigint,
+       (SELECT finished FROM countersign.publications WHERE snapshot = $1::bigint - 1))
+     WHERE snapshot = $1::bigint RETURNING pg_notify('countersign', $3)`,
+    [intent.snapshot, now, notice],
+  );
+}
+
+/** See `History.bins`. */
+export async function readBins(query: Query): Promise<BinState[]> {
+  const { rows } = (await query(
+    'SELECT bin, version, sha256, signed_at AS "signedAt", expires, keyids FROM countersign.bins ORDER BY bin',
+  )) as Rows<Omit<BinState, 'keyids'> & { readonly keyids: string }>;
+  return rows.map(({ keyids, ...bin }) => ({ ...bin, keyids: keyids === '' ? [] : keyids.split(',') }));
+}
+
+/**
+ * The newest publication. Read by a second statement: the first one may have waited for a head that has moved since,
+ * and would still see the old one.
+ */
+async function lockedHead(query: Query): Promise<NewestPublication | undefined> {
+  await query('SELECT one FROM countersign.head FOR UPDATE');
+  const { rows } = (await query(
+    'SELECT snapshot, digest, finished FROM countersign.publications ORDER BY snapshot DESC LIMIT 1',
+  )) as Rows<NewestPublication>;
+  return rows[0];
+}
+
+function where(snapshot: number, uri: string): string {
+  return `publication ${snapshot} in ledger ${uri}`;
+}
