@@ -186,6 +186,30 @@ export interface Ledger {
   settleOrder(number: number, outcome: OrderOutcome, now: number): Promise<void>;
 }
 
+/** What a store shows to be public and its ledger does not know of, because an older ledger was restored from a backup. */
+export interface Adoption {
+  /** The version of the head that it follows. An unfinished head is settled with it. */
+  readonly follows: number;
+  /**
+   * The publication that the ledger is to stand at, as far as it can be told; `events` are those of this ledger that it
+   * settles. `trustedRoot` is set when the root is newer than the head's; `bundle` is not known.
+   */
+  readonly intent: Intent;
+  /** Every bin in which it differs from the head; `intent.bins` says the same versions. */
+  readonly bins: readonly BinState[];
+}
+
+/** What only an operator does with a ledger, in an emergency (src/publish/reconcile.ts). */
+export interface Restoration {
+  /**
+   * Moves the head to what was published after the ledger's backup was made, for the current lease only: finished, its
+   * events settled, its bins known. Changes up to it are not kept (`changes-expired`).
+   * @throws CountersignError `head-moved` unless the head is `follows` and the adoption is ahead of it (details name
+   *   the head), `lease-lost` when `epoch` is no longer the current lease's.
+   */
+  adopt(epoch: number, adoption: Adoption, now: number): Promise<void>;
+}
+
 export interface BinState {
   readonly bin: number;
   readonly version: number;

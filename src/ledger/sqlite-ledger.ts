@@ -5,6 +5,7 @@ import { draftEvent, type EventDraft } from './event-draft.ts';
 import { GroupCommit, type Outcome } from './group-commit.ts';
 import type {
   AcceptedEvent,
+  Adoption,
   BinState,
   Head,
   History,
@@ -18,11 +19,13 @@ import type {
   OrderOutcome,
   OrderState,
   Receipt,
+  Restoration,
   SnapshotChanges,
   TargetChange,
   UploadEvent,
 } from './ledger.ts';
 import type { TargetFile } from '../tuf/metadata.ts';
+import { adoptionTable, type AdoptionTable } from './sqlite-adoption.ts';
 import { SqliteConnection } from './sqlite-connection.ts';
 import { eventTable, type EventTable } from './sqlite-events.ts';
 import { changeTable, type ChangeTable } from './sqlite-history.ts';
@@ -51,13 +54,14 @@ export async function openSqliteLedger(path: string): Promise<SqliteLedger> {
   return new SqliteLedger(await SqliteConnection.open(path, ensureSchema));
 }
 
-export class SqliteLedger implements Ledger, History {
+export class SqliteLedger implements Ledger, History, Restoration {
   readonly #connection: SqliteConnection;
   readonly #events: EventTable;
   readonly #leases: LeaseTable;
   readonly #publications: PublicationTable;
   readonly #changes: ChangeTable;
   readonly #orders: OrderTable;
+  readonly #adoptions: AdoptionTable;
   readonly #pruning: Pruning;
   readonly #watch: SqliteWatch;
   readonly #intake: GroupCommit<AppendJob, Receipt[]>;
@@ -71,6 +75,7 @@ export class SqliteLedger implements Ledger, History {
     this.#publications = publicationTable(connection);
     this.#changes = changeTable(connection);
     this.#orders = orderTable(connection);
+    this.#adoptions = adoptionTable(connection);
     this.#pruning = pruning(connection);
     this.#watch = new SqliteWatch(connection);
     this.#intake = new GroupCommit({
@@ -113,6 +118,15 @@ export class SqliteLedger implements Ledger, History {
       this.#changes.record(intent.snapshot, changes);
       this.#events.settle(intent.snapshot, intent.events, intent.rejected);
       this.#publications.finish(intent, digests, now);
+    });
+  }
+
+  adopt(epoch: number, adoption: Adoption, now: number): Promise<void> {
+    return this.#writing(() => {
+      this.#leases.fence(epoch);
+      this.#adoptions.move(adoption, now);
+      const { snapshot, events, rejected } = adoption.intent;
+      this.#events.settle(snapshot, events, rejected);
     });
   }
 

@@ -20,7 +20,7 @@ export function pruning(connection: SqliteConnection) {
   const next = connection.prepare(
     'SELECT snapshot, intent, finished FROM publications WHERE intent IS NOT NULL ORDER BY snapshot LIMIT 1',
   );
-  const forget = connection.prepare('UPDATE counters SET forgotten = ?');
+  const forget = connection.prepare('UPDATE counters SET forgotten = max(forgotten, ?)');
   const deleteChanges = connection.prepare(
     `DELETE FROM changes WHERE snapshot = ?1 AND item IN
        (SELECT item FROM changes WHERE snapshot = ?1 ORDER BY item LIMIT ?2)`,

@@ -9,6 +9,7 @@ import Database from 'libsql';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openSqliteLedger, type SqliteLedger } from '../../src/ledger/sqlite-ledger.ts';
 import { digests, event, intent, target } from '../support/ledger-fixtures.ts';
+import { adoptionContract } from './adoption.contract.ts';
 import { ledgerContract, publish, refused } from './ledger.contract.ts';
 
 ledgerContract('sqlite in a file', async () => {
@@ -32,6 +33,11 @@ ledgerContract('sqlite in a file', async () => {
 ledgerContract('sqlite in memory', async () => {
   const ledger = await openSqliteLedger(':memory:');
   return { ledger, reopen: () => Promise.resolve(ledger), dispose: () => ledger.close() };
+});
+
+adoptionContract('sqlite', async () => {
+  const ledger = await openSqliteLedger(':memory:');
+  return { ledger, dispose: () => ledger.close() };
 });
 
 describe('sqlite ledger file', () => {
