@@ -4,6 +4,7 @@ import { DEFAULT_CONFIG_FILE } from '../config.ts';
 import { VERSION } from '../lib/version.ts';
 import { addBootstrapCommand } from './bootstrap.ts';
 import { addClientCommand } from './client.ts';
+import { addCopyCommand } from './copy.ts';
 import { addDemoCommand } from './demo.ts';
 import { failureOf, type ExitStatus } from './exit.ts';
 import { addFsckCommand } from './fsck.ts';
@@ -82,6 +83,7 @@ Examples:
     addClientCommand,
     addFsckCommand,
     addGcCommand,
+    addCopyCommand,
     addDemoCommand,
   ];
   for (const addCommand of add) addCommand(program, perform);

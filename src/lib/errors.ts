@@ -154,6 +154,19 @@ export const ERRORS = {
     meaning: 'A ceremony bundle is malformed or does not verify as a client would verify it.',
     remedy: 'Ask the key holders for a correct bundle; the message names the role and the rule.',
   },
+  'bundle-conflict': {
+    kind: 'refused',
+    meaning:
+      'A ceremony bundle does not continue what is published: it is older, forked off, or of another form.',
+    remedy:
+      'Hold the ceremony again on top of the bundle that was imported last; the message says what differs.',
+  },
+  'key-overlap-missing': {
+    kind: 'refused',
+    meaning: 'A bundle drops an online key by which alone something that is public can be verified.',
+    remedy:
+      'Wait until "countersign status" says that every bin is signed by the new key (or hurry: "countersign renew --all"); with a stolen key import with --compromised.',
+  },
   // --- ceremonies ---------------------------------------------------------------------------------------------
   'plan-invalid': {
     kind: 'usage',
@@ -195,6 +208,31 @@ export const ERRORS = {
     kind: 'refused',
     meaning: 'The code that was read out does not belong to the payload on this computer.',
     remedy: 'Do not sign: compare the whole word phrase and the SHA-256 on both computers first.',
+  },
+  interrupted: {
+    kind: 'refused',
+    meaning: 'A person ended the program at a question, or the terminal closed.',
+    remedy: 'Run the command again: what was written is whole, and nothing was left half-written.',
+  },
+  'answer-wrong': {
+    kind: 'refused',
+    meaning: 'Three answers in a row did not fit a question.',
+    remedy: 'Take a break, look up the answer, and run the command again; nothing was written.',
+  },
+  'passphrase-weak': {
+    kind: 'refused',
+    meaning: 'A new passphrase would not protect a key file that somebody copies.',
+    remedy: 'Let the program make one of ten words, or choose a longer one of unrelated words.',
+  },
+  'self-check-failed': {
+    kind: 'refused',
+    meaning: 'The computer is not in the state in which keys may be touched.',
+    remedy: 'Mend what the message names, or give a reason with --accept CHECK=REASON; it goes on record.',
+  },
+  'share-invalid': {
+    kind: 'refused',
+    meaning: 'A share of a paper backup was misread, or belongs to another key.',
+    remedy: 'Compare the share with its page, letter by letter; the message says what does not fit.',
   },
   // --- metadata -----------------------------------------------------------------------------------------------
   'metadata-invalid': {
@@ -275,6 +313,27 @@ export const ERRORS = {
     meaning: 'The clock is behind the time of the last publication.',
     remedy:
       'Correct the clock; publication goes on by itself. If the earlier time was wrong, wait or restore.',
+  },
+  'event-superseded': {
+    kind: 'refused',
+    meaning:
+      'An older ledger was restored, and what the store shows by now contradicts an event that the ledger still held.',
+    remedy:
+      'Look at what is published; send the event again under a new id if it should still be carried out.',
+  },
+  'reconcile-refused': {
+    kind: 'refused',
+    meaning:
+      'A restored ledger cannot be moved to what its store shows, or not to what was looked at before.',
+    remedy:
+      'Run "countersign reconcile" again and read what it finds; docs/operations.md, "Backup and restore".',
+  },
+  'copy-refused': {
+    kind: 'refused',
+    meaning:
+      'A store cannot be copied: its service runs, or the destination holds something else or something newer.',
+    remedy:
+      'Do what the message says; copy into an empty place if the destination is not a copy of this repository.',
   },
   'signer-invalid': {
     kind: 'internal',
