@@ -4,7 +4,12 @@ import { randomBytes } from 'node:crypto';
 import { systemClock } from '../src/lib/clock.ts';
 import { ownDigest } from './own-digest.ts';
 import { runCeremony } from './program.ts';
+import { openTerminal } from './terminal-tty.ts';
 
+// A terminal that is gone cannot be told so.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+
+const terminal = openTerminal(process);
 process.exitCode = await runCeremony(process.argv.slice(2), {
   cwd: process.cwd(),
   stdout: process.stdout,
@@ -12,4 +17,6 @@ process.exitCode = await runCeremony(process.argv.slice(2), {
   clock: systemClock,
   random: randomBytes,
   tool: await ownDigest(),
+  ...(terminal === undefined ? {} : { terminal }),
 });
+terminal?.close();
