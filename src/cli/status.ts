@@ -19,6 +19,7 @@ const StatusAnswer = Type.Object({
   publisher: Type.Object({
     role: Type.String(),
     renewalsDue: Type.Integer(),
+    nextKey: Type.Optional(Type.Object({ keyid: Type.String(), binsSigned: Type.Integer() })),
     alteredBins: Type.Array(Type.Object({ name: Type.String(), message: Type.String() })),
     lastPublication: Type.Optional(
       Type.Object({
@@ -112,6 +113,12 @@ export function describeStatus(status: StatusAnswer, url: string, now: number): 
     const first = expiry(Date.parse(published.earliestBinExpires) - now);
     const due = `${publisher.renewalsDue} due for renewal`;
     rows.push(['hashed bins', `${published.binCount} (${published.format}), the first ${first}, ${due}`]);
+  }
+  const { nextKey } = publisher;
+  if (nextKey !== undefined) {
+    const of = published === undefined ? '' : ` of ${published.binCount.toLocaleString('en')}`;
+    const signed = `bins signed by the new key: ${nextKey.binsSigned.toLocaleString('en')}${of}`;
+    rows.push(['next key', `${nextKey.keyid.slice(0, 8)}, ${signed}`]);
   }
   for (const { name, message } of publisher.alteredBins) rows.push(['altered', `${name}: ${message}`]);
   return rows.map(([label, text]) => `${label.padEnd(13)}${text}`).join('\n');

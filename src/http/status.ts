@@ -23,6 +23,12 @@ const StatusSchema = Type.Object({
     role: Type.String({ description: 'starting, publishing, standby, held or stopped' }),
     problem: Type.Optional(Type.Object({ code: Type.String(), message: Type.String() })),
     renewalsDue: Type.Integer(),
+    nextKey: Type.Optional(
+      Type.Object(
+        { keyid: Type.String(), binsSigned: Type.Integer() },
+        { description: 'While one online key replaces another: how many bins bear the new signature' },
+      ),
+    ),
     alteredBins: Type.Array(Type.Object({ name: Type.String(), message: Type.String() })),
     lastPublication: Type.Optional(
       Type.Object({
@@ -149,6 +155,7 @@ function wireStatus({ published, lastPublication, alteredBins, ...status }: Publ
       role: status.role,
       ...(status.problem && { problem: status.problem }),
       renewalsDue: status.renewalsDue,
+      ...(status.nextKey && { nextKey: status.nextKey }),
       alteredBins,
       ...(last && { lastPublication: last }),
     },

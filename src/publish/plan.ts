@@ -23,6 +23,8 @@ export interface PlanInput {
   /** Time T, milliseconds since the epoch; not before the head's. */
   readonly now: number;
   readonly lifetimes: Lifetimes;
+  /** Ids of the online keys that sign the bins. */
+  readonly keyids: readonly string[];
 }
 
 export interface Plan {
@@ -47,6 +49,7 @@ export function plan(input: PlanInput): Plan {
     events: events.map(({ position }) => position),
     rejected,
     bins,
+    keyids: input.keyids,
   };
   return { intent, changes };
 }

@@ -2,8 +2,11 @@
 import { CountersignError } from '../lib/errors.ts';
 import type { Head, History } from '../ledger/ledger.ts';
 import type { ObjectStore } from '../storage/store.ts';
+import { parseRoot } from '../tuf/parse-root.ts';
+import type { RoleTrust } from '../tuf/threshold.ts';
+import { topLevelTrust } from '../tuf/verify-roles.ts';
 import type { Published } from './commit.ts';
-import { loadOfflineRoles, loadSnapshot, loadTimestamp } from './verified-reads.ts';
+import { loadOfflineRoles, loadSnapshot, loadTimestamp, type OfflineRoles } from './verified-reads.ts';
 
 export interface PublicState {
   readonly head: Head;
@@ -11,10 +14,15 @@ export interface PublicState {
 }
 
 /**
- * Reads the head and what it made public; while a publication is being carried out, the one before it.
+ * Reads the head and what it made public; while a publication is being carried out, the one before it. `timestamp`:
+ * `ignored` when it may be a thief's, and is to be replaced whatever it says.
  * @throws CountersignError `not-bootstrapped`; FatalError when the store is not what the ledger says.
  */
-export async function readPublicState(history: History, store: ObjectStore): Promise<PublicState> {
+export async function readPublicState(
+  history: History,
+  store: ObjectStore,
+  { timestamp: reading = 'verified' }: { readonly timestamp?: 'verified' | 'ignored' } = {},
+): Promise<PublicState> {
   const head = await history.head();
   if (head === undefined || (head.unfinished !== undefined && head.snapshot === 1)) {
     throw new CountersignError(
@@ -25,7 +33,24 @@ export async function readPublicState(history: History, store: ObjectStore): Pro
   const roles = await loadOfflineRoles(store, head);
   const version = head.unfinished === undefined ? head.snapshot : head.snapshot - 1;
   const snapshot = await loadSnapshot(store, roles, version);
-  const timestamp = await loadTimestamp(store, roles);
+  const timestamp =
+    reading === 'ignored'
+      ? undefined
+      : await loadTimestamp(store, { timestampTrust: timestampTrust(head, roles) });
   const digests = (await history.bins()).map(({ sha256 }) => sha256);
   return { head, published: { roles, snapshot, timestamp, digests } };
+}
+
+/** An import that was not finished may have come as far as its timestamp: that one verifies with the root to come. */
+function timestampTrust(
+  { unfinished, trustedRoot }: Head,
+  { timestampTrust: before }: OfflineRoles,
+): RoleTrust {
+  if (unfinished?.replaces === undefined) return before;
+  const after = topLevelTrust(parseRoot(Buffer.from(trustedRoot)).signed, 'timestamp');
+  return {
+    keys: new Map([...before.keys, ...after.keys]),
+    keyids: [...new Set([...before.keyids, ...after.keyids])],
+    threshold: 1,
+  };
 }

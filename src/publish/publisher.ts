@@ -7,6 +7,7 @@ import type { Metrics } from '../lib/metrics.ts';
 import { parseExpires } from '../tuf/lifetimes.ts';
 import type { Lease } from '../ledger/ledger.ts';
 import { AlteredBins } from './altered-bins.ts';
+import { KeyProgress } from './key-progress.ts';
 import { checkStillHeld, LEASE_TTL_MS, takeLease, type LeaseTaker } from './lease.ts';
 import { readPublicState } from './public-state.ts';
 import { RenewalTable } from './renewals.ts';
@@ -37,7 +38,7 @@ export class Publisher {
   #problem: Problem | undefined;
   #term: Term | undefined;
   /** What another process published, while this one stands by. */
-  #observed: Pick<Term, 'published' | 'renewals'> | undefined;
+  #observed: Pick<Term, 'published' | 'renewals' | 'nextKey'> | undefined;
   #last: PublisherStatus['lastPublication'];
   #loop: Promise<void> | undefined;
 
@@ -71,6 +72,7 @@ export class Publisher {
       ...(known === undefined ? {} : { published: describePublished(known) }),
       alteredBins: this.#altered.list(),
       renewalsDue: known?.renewals.dueCount(now) ?? 0,
+      ...(known?.nextKey && { nextKey: { keyid: known.nextKey.keyid, binsSigned: known.nextKey.count } }),
       ...(this.#last === undefined ? {} : { lastPublication: this.#last }),
     };
   }
@@ -129,13 +131,15 @@ export class Publisher {
 
   /** Looks at what the other process has published, so that this one can say how fresh it is. */
   async #observe(): Promise<void> {
-    const { history, store, settings, log } = this.#ports;
+    const { history, store, settings, log, nextSigner } = this.#ports;
     try {
       const head = await history.head();
       if (head !== undefined && head.snapshot === this.#observed?.published.snapshot.version) return;
       const { published } = await readPublicState(history, store);
-      const renewals = new RenewalTable(await history.bins(), settings.lifetimes.binMs);
-      this.#observed = { published, renewals };
+      const bins = await history.bins();
+      const renewals = new RenewalTable(bins, settings.lifetimes.binMs);
+      const nextKey = nextSigner && new KeyProgress(bins, nextSigner.keyid);
+      this.#observed = { published, renewals, nextKey };
     } catch (error) {
       // The publisher's own affair: it has read the same, and says what is wrong.
       log.debug({ err: messageOf(error) }, 'what is public could not be read while standing by');

@@ -5,6 +5,7 @@ import type { AcceptedEvent, Intent, Ledger } from '../ledger/ledger.ts';
 import { applyEvents } from './apply-events.ts';
 import { gatherBatch, type BatchSource } from './batch.ts';
 import { complete, type CommitPorts, type Published } from './commit.ts';
+import { completeImport, orderedBundle } from './import-publication.ts';
 
 /**
  * Finishes `intent` on top of what is public.
@@ -17,6 +18,7 @@ export async function recover(
   source: BatchSource,
   intent: Intent,
 ): Promise<Published> {
+  if (intent.replaces !== undefined) return recoverImport(ports, published, source, intent);
   const rejected = new Set(intent.rejected.map(({ position }) => position));
   const events = (await settledEvents(ports.ledger, intent)).filter(
     ({ position }) => !rejected.has(position),
@@ -25,14 +27,7 @@ export async function recover(
   const batch = await gatherBatch(source, events, bins, ports.clock.now());
   // An event without effect has a bin too: without it, nobody can tell that the event has none.
   if (batch.renewals.length < bins.length || batch.events.length < events.length) {
-    throw new CountersignError(
-      'bin-altered',
-      `publication ${intent.snapshot} was committed and cannot be completed: ` +
-        source.altered
-          .list()
-          .map(({ message }) => message)
-          .join('; '),
-    );
+    throw cannotComplete(source, intent);
   }
   const applied = applyEvents(events, (path) => batch.lookup(path));
   const contradiction = applied.rejected[0];
@@ -44,6 +39,30 @@ export async function recover(
     );
   }
   return complete(ports, published, { intent, changes: applied.changes }, (bin) => batch.document(bin));
+}
+
+/** The bundle is read back from its order, and judged at the time at which it was committed. */
+async function recoverImport(
+  ports: CommitPorts,
+  published: Published,
+  source: BatchSource,
+  intent: Intent,
+): Promise<Published> {
+  const { digest, bundle } = await orderedBundle(ports.ledger, intent.bundle ?? '', intent.at);
+  const bins = intent.bins.map(({ bin }) => bin);
+  const batch = await gatherBatch(source, [], bins, ports.clock.now());
+  if (batch.renewals.length < bins.length) throw cannotComplete(source, intent);
+  const orders = await ports.ledger.openOrders();
+  const overwrite = orders.some((order) => order.kind === 'import-compromised' && order.digest === digest);
+  return completeImport(ports, published, intent, bundle, (bin) => batch.document(bin), overwrite);
+}
+
+function cannotComplete({ altered }: BatchSource, { snapshot }: Intent): CountersignError {
+  const reasons = altered.list().map(({ message }) => message);
+  return new CountersignError(
+    'bin-altered',
+    `publication ${snapshot} was committed and cannot be completed: ${reasons.join('; ')}`,
+  );
 }
 
 async function settledEvents(ledger: Ledger, intent: Intent): Promise<AcceptedEvent[]> {

@@ -32,6 +32,8 @@ export interface PublisherStatus {
   readonly alteredBins: readonly { readonly name: string; readonly message: string }[];
   /** Bins whose renewal is due now. */
   readonly renewalsDue: number;
+  /** While one online key replaces another: how many bins bear the new one's signature. */
+  readonly nextKey?: { readonly keyid: string; readonly binsSigned: number };
   readonly lastPublication?: {
     readonly snapshot: number;
     /** Milliseconds since the epoch. */

@@ -3,16 +3,22 @@
 // begins, so that start-up, recovery and normal work are the same code.
 import { CountersignError, FatalError } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
-import type { AcceptedEvent, Head, History, Lease } from '../ledger/ledger.ts';
+import type { AcceptedEvent, BinState, Head, History, Intent, Lease, Order } from '../ledger/ledger.ts';
+import type { BinDocument } from '../tuf/bin-document.ts';
 import { parseExpires, renewalAge } from '../tuf/lifetimes.ts';
 import type { AlteredBins } from './altered-bins.ts';
 import { gatherBatch, waitingEvents, type BatchSource } from './batch.ts';
 import { commit, type CommitPorts, type Published } from './commit.ts';
+import { checkNothingForeign } from './foreign-objects.ts';
+import { ImportDesk } from './import-desk.ts';
+import { completeImport, importIntent } from './import-publication.ts';
+import { KeyProgress } from './key-progress.ts';
 import { plan, type Plan } from './plan.ts';
 import { readPublicState } from './public-state.ts';
 import { recover } from './recover.ts';
 import { RenewalTable } from './renewals.ts';
 import type { PublishSettings } from './settings.ts';
+import { signersNamedBy, type Signers } from './signers.ts';
 import type { OfflineRoles } from './verified-reads.ts';
 
 /** Milliseconds that the clock may be behind the last publication: a correction by NTP, not a wrong clock. */
@@ -36,23 +42,30 @@ export interface PublicationReport {
 export class Term {
   readonly #ports: TermPorts;
   readonly #lease: Lease;
+  readonly #desk: ImportDesk;
   readonly renewals: RenewalTable;
+  /** Present while a key is being replaced. */
+  readonly nextKey: KeyProgress | undefined;
   #head: Head;
   #published: Published;
   #startedAt = Number.NEGATIVE_INFINITY;
+  /** Number of the order to renew every bin that is being carried out. */
+  #renewingAll: number | undefined;
 
   private constructor(
     ports: TermPorts,
     lease: Lease,
     head: Head,
     published: Published,
-    renewals: RenewalTable,
+    bins: readonly BinState[],
   ) {
     this.#ports = ports;
+    this.#desk = new ImportDesk(ports);
     this.#lease = lease;
     this.#head = head;
     this.#published = published;
-    this.renewals = renewals;
+    this.renewals = new RenewalTable(bins, ports.settings.lifetimes.binMs);
+    this.nextKey = ports.nextSigner && new KeyProgress(bins, ports.nextSigner.keyid);
   }
 
   /**
@@ -60,22 +73,33 @@ export class Term {
    * @throws CountersignError `not-bootstrapped`, `key-mismatch`; FatalError when the store is not what the ledger says.
    */
   static async begin(ports: TermPorts, lease: Lease): Promise<Term> {
-    const state = await readPublicState(ports.history, ports.store);
+    const compromise = (await ports.ledger.openOrders()).find(isCompromise);
+    const timestamp = compromise === undefined ? 'verified' : 'ignored';
+    const state = await readPublicState(ports.history, ports.store, { timestamp });
     const { head } = state;
     let { published } = state;
-    checkSigner(published.roles, ports.signer.keyid);
-    checkTimestamp(head, published.timestamp?.envelope.signed.version);
-    if (head.unfinished !== undefined) {
+    const { unfinished } = head;
+    if (compromise === undefined) {
+      // While an import is being finished, it is the roles to come that this process must be able to sign.
+      if (unfinished?.replaces === undefined) checkSigner(published.roles, ports);
+      checkTimestamp(head, published.timestamp?.envelope.signed.version);
+    }
+    if (unfinished !== undefined) {
       const source = sourceOf(ports, published);
       ports.log.info({ snapshot: head.snapshot }, 'completing an unfinished publication');
-      published = await recover(ports, published, source, head.unfinished).catch(async (error: unknown) => {
+      published = await recover(ports, published, source, unfinished).catch(async (error: unknown) => {
         await checkUnfinished(ports.history, head, error);
         throw error;
       });
     }
-    const { lifetimes } = ports.settings;
-    const renewals = new RenewalTable(await ports.history.bins(), lifetimes.binMs);
-    return new Term(ports, lease, withoutIntent(head), published, renewals);
+    const term = new Term(ports, lease, withoutIntent(head), published, await ports.history.bins());
+    if (compromise === undefined) {
+      checkSigner(published.roles, ports);
+      return term;
+    }
+    // Before anything else is read or signed: what is public may be the thief's. Then everything is checked as always.
+    await term.#import(compromise, term.#time());
+    return Term.begin(ports, lease);
   }
 
   get published(): Published {
@@ -89,15 +113,22 @@ export class Term {
   async publish(): Promise<PublicationReport | undefined> {
     const { clock, settings } = this.#ports;
     const now = this.#time();
+    const orders = await this.#ports.ledger.openOrders();
+    for (const order of orders.filter(isImport)) {
+      const report = await this.#import(order, now);
+      if (report !== undefined) return report;
+    }
     if (now - this.#startedAt < settings.minIntervalMs) return undefined;
+    const renewal = await this.#renewalOrders(orders);
     const source = sourceOf(this.#ports, this.#published);
     const waiting = await waitingEvents(source, settings.maxEvents, now);
     const { altered } = this.#ports;
     const due = this.renewals.next(now, waiting.length > 0, (bin) => altered.isHeld(bin, now));
-    if (waiting.length === 0 && due.length === 0 && !this.#expiring(now)) return undefined;
+    const expiring = renewal !== undefined || this.#expiring(now);
+    if (waiting.length === 0 && due.length === 0 && !expiring) return undefined;
     const batch = await gatherBatch(source, waiting, due, now);
-    if (batch.events.length === 0 && batch.renewals.length === 0 && !this.#expiring(now)) return undefined;
-    const { snapshot } = this.#published;
+    if (batch.events.length === 0 && batch.renewals.length === 0 && !expiring) return undefined;
+    const { snapshot, roles } = this.#published;
     const planned = plan({
       head: this.#head,
       snapshot,
@@ -107,16 +138,75 @@ export class Term {
       renewals: batch.renewals,
       now,
       lifetimes: settings.lifetimes,
+      keyids: signersNamedBy(this.#ports, roles.binTrust).map(({ keyid }) => keyid),
     });
     this.#startedAt = now;
     this.#published = await commit(this.#ports, this.#lease, this.#published, planned, (bin) =>
       batch.document(bin),
     );
-    const { intent } = planned;
-    this.#head = { ...this.#head, snapshot: intent.snapshot, timestamp: intent.timestamp, at: intent.at };
-    const expires = parseExpires(intent.expires.bin);
-    this.renewals.signed(intent.bins, intent.at, expires, batch.events.length > 0);
+    this.#follow(planned.intent, batch.events.length > 0);
+    if (renewal !== undefined) await this.#settle(renewal);
     return { plan: planned, events: batch.events, startedAt: now, durationMs: clock.now() - now };
+  }
+
+  /** Publishes the next step of an import; undefined when there is none now. */
+  async #import(order: Order, now: number): Promise<PublicationReport | undefined> {
+    const { ledger, clock, settings, store } = this.#ports;
+    const published = this.#published;
+    const { trustedRoot } = this.#head;
+    const turn = await this.#desk.next(order, { ...this.#ports, published, trustedRoot }, now);
+    if (turn === undefined) return undefined;
+    const batch = await gatherBatch(sourceOf(this.#ports, published), [], turn.step.bins, now);
+    const compromised = isCompromise(order);
+    try {
+      checkAllRead(turn.step.bins, batch.renewals, this.#ports.altered);
+      if (compromised) {
+        const { layout } = published.snapshot;
+        await checkNothingForeign(store, this.#head, await this.#ports.history.bins(), layout);
+      }
+    } catch (error) {
+      if (await this.#desk.refuse(order, error)) return undefined;
+      throw error;
+    }
+    const plannedFor = {
+      head: this.#head,
+      published,
+      signers: this.#ports,
+      now,
+      lifetimes: settings.lifetimes,
+    };
+    const intent = importIntent(turn, turn.step, plannedFor);
+    this.#startedAt = now;
+    await ledger.advance(this.#lease.epoch, intent); // COMMIT POINT
+    const base = (bin: number): Promise<BinDocument> => batch.document(bin);
+    this.#published = await completeImport(this.#ports, published, intent, turn.bundle, base, compromised);
+    this.#follow(intent, false);
+    this.#desk.published(turn);
+    return { plan: { intent, changes: [] }, events: [], startedAt: now, durationMs: clock.now() - now };
+  }
+
+  /** Takes in what operators asked to be renewed. Answers the order that the next publication settles, if there is one. */
+  async #renewalOrders(orders: readonly Order[]): Promise<Order | undefined> {
+    const all = orders.find(({ kind }) => kind === 'renew-all');
+    if (all !== undefined && all.number !== this.#renewingAll) {
+      this.#renewingAll = all.number;
+      this.renewals.order(all.placedAt);
+    }
+    if (all !== undefined && this.renewals.ordered === 0) await this.#settle(all);
+    return orders.find(({ kind }) => kind === 'renew');
+  }
+
+  async #settle({ number }: Order): Promise<void> {
+    const { ledger, clock } = this.#ports;
+    await ledger.settleOrder(number, { state: 'done', snapshot: this.#head.snapshot }, clock.now());
+  }
+
+  /** What is known here after a publication. */
+  #follow(intent: Intent, withEvents: boolean): void {
+    const { snapshot, timestamp, at, roles, trustedRoot = this.#head.trustedRoot } = intent;
+    this.#head = { snapshot, timestamp, at, roles, trustedRoot };
+    this.renewals.signed(intent.bins, at, parseExpires(intent.expires.bin), withEvents);
+    this.nextKey?.signed(intent.bins, intent.keyids ?? []);
   }
 
   /** Time T of a publication: never before the head's. */
@@ -160,25 +250,46 @@ async function checkUnfinished(history: History, head: Head, cause: unknown): Pr
 }
 
 /**
- * The key that this process signs with must be enough, alone, for every online role.
- * @throws CountersignError `key-mismatch` that names both keys.
+ * A key of this process must be enough, alone, for every online role.
+ * @throws CountersignError `key-mismatch` that names the keys.
  */
 export function checkSigner(
   { root, bins, binTrust, snapshotTrust, timestampTrust }: OfflineRoles,
-  keyid: string,
+  signers: Signers,
 ): void {
   for (const [role, trust, version] of [
     ['timestamp', timestampTrust, root.version],
     ['snapshot', snapshotTrust, root.version],
     ['every bin', binTrust, bins.version],
   ] as const) {
-    if (trust.keyids.includes(keyid) && trust.threshold === 1) continue;
+    if (signersNamedBy(signers, trust).length > 0 && trust.threshold === 1) continue;
+    const { signer, nextSigner } = signers;
     throw new CountersignError(
       'key-mismatch',
-      `the signer has key ${keyid}; for ${role}, ${role === 'every bin' ? 'bins' : 'root'} version ${version} names ` +
-        `${trust.keyids.join(', ')} with threshold ${trust.threshold}`,
+      `the signer has key ${signer.keyid}${nextSigner === undefined ? '' : ` and the next one ${nextSigner.keyid}`}; for ` +
+        `${role}, ${role === 'every bin' ? 'bins' : 'root'} version ${version} names ${trust.keyids.join(', ')} with ` +
+        `threshold ${trust.threshold}`,
     );
   }
+}
+
+/** @throws CountersignError `bin-altered`. */
+function checkAllRead(wanted: readonly number[], read: readonly number[], altered: AlteredBins): void {
+  if (read.length === wanted.length) return;
+  const reasons = altered.list().map(({ message }) => message);
+  throw new CountersignError(
+    'bin-altered',
+    `${wanted.length - read.length} of ${wanted.length} bins to be signed again are not what was published: ` +
+      reasons.join('; '),
+  );
+}
+
+function isImport({ kind }: Order): boolean {
+  return kind === 'import' || kind === 'import-compromised';
+}
+
+function isCompromise({ kind }: Order): boolean {
+  return kind === 'import-compromised';
 }
 
 function sourceOf({ ledger, store, altered, log }: TermPorts, published: Published): BatchSource {

@@ -24,6 +24,8 @@ export interface OfflineRoles {
   readonly root: Root;
   readonly targets: Targets;
   readonly bins: Targets;
+  readonly targetsTrust: RoleTrust;
+  readonly binsTrust: RoleTrust;
   readonly snapshotTrust: RoleTrust;
   readonly timestampTrust: RoleTrust;
   readonly binTrust: BinsTrust;
@@ -57,6 +59,8 @@ export function offlineRoles(
     root,
     targets,
     bins,
+    targetsTrust: topLevelTrust(root, 'targets'),
+    binsTrust: binsTrust(targets),
     snapshotTrust: topLevelTrust(root, 'snapshot'),
     timestampTrust: topLevelTrust(root, 'timestamp'),
     binTrust: binTrust(bins),
@@ -136,7 +140,7 @@ export interface PublicTimestamp {
  */
 export async function loadTimestamp(
   store: ObjectStore,
-  roles: OfflineRoles,
+  roles: Pick<OfflineRoles, 'timestampTrust'>,
 ): Promise<PublicTimestamp | undefined> {
   try {
     const object = await store.get(TIMESTAMP_NAME, MAX_METADATA_BYTES.timestamp);

@@ -22,6 +22,8 @@ interface SnapshotFile {
 export class MemoryStore implements ObjectStore {
   /** What was done wrong, in words; the test that made the store fails when there is any. */
   readonly violations: string[] = [];
+  /** A thief writes timestamps: what stands there is no measure for the next one. */
+  thief = false;
   readonly #objects = new Map<string, Uint8Array>();
   /** SHA-256 of everything that was ever put under a write-once name, also when it was removed since. */
   readonly #everPut = new Map<string, string>();
@@ -106,7 +108,7 @@ export class MemoryStore implements ObjectStore {
 
   #checkTimestamp(bytes: Uint8Array, current: Uint8Array | undefined): void {
     const { signed } = parse(bytes) as TimestampFile;
-    if (current !== undefined) {
+    if (current !== undefined && !this.thief) {
       const before = (parse(current) as TimestampFile).signed;
       if (signed.version < before.version) {
         this.#violation(`timestamp went back from version ${before.version} to ${signed.version}`);

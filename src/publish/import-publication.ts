@@ -1,0 +1,158 @@
+// An import as a publication like any other: plan, commit point, write-once files, timestamp, finish. What clients must
+// not see too early comes last: targets, bins and the snapshot are unreachable until the timestamp names them, and the
+// root stands directly before it.
+//
+// May assume: ./import.ts has allowed the step. Next: ./write.ts
+import { sha256Hex } from '../lib/bytes.ts';
+import { CountersignError, FatalError } from '../lib/errors.ts';
+import type { Head, Intent, Ledger } from '../ledger/ledger.ts';
+import { parseBundle, verifyBundle, type VerifiedBundle } from '../tuf/bundle.ts';
+import { parseTimestamp } from '../tuf/parse-timestamp.ts';
+import { parseVersionedName } from '../tuf/layout.ts';
+import { writeBins, type BaseDocument, type CommitPorts, type Published } from './commit.ts';
+import { rolesAfter, type ImportStep } from './import.ts';
+import { expiresAt } from './plan.ts';
+import {
+  sealedBundle,
+  sealSnapshot,
+  sealTimestamp,
+  type SealedFile,
+  type SealedOfflineFile,
+} from './seal.ts';
+import type { Lifetimes } from './settings.ts';
+import { signersNamedBy, type Signers } from './signers.ts';
+import type { OfflineRoles, PublicTimestamp } from './verified-reads.ts';
+import { replaceTimestamp, writeOnce } from './write.ts';
+
+/** A bundle as it waits in the ledger, verified. */
+export interface ImportedBundle {
+  /** SHA-256 of its bytes. */
+  readonly digest: string;
+  readonly bundle: VerifiedBundle;
+}
+
+/**
+ * Reads the bundle of an order, verified at time `now` (milliseconds since the epoch).
+ * @throws CountersignError `bundle-invalid`; FatalError `ledger-invalid` when the ledger does not hold it.
+ */
+export async function orderedBundle(ledger: Ledger, digest: string, now: number): Promise<ImportedBundle> {
+  const content = await ledger.orderContent(digest);
+  if (content === undefined || sha256Hex(content) !== digest) {
+    throw new FatalError('ledger-invalid', `the ledger does not hold the bundle ${digest} of an open import`);
+  }
+  return { digest, bundle: await verifyBundle(parseBundle(Buffer.from(content)), now) };
+}
+
+/** The intent of one step of an import. `now`: time T, milliseconds since the epoch. */
+export function importIntent(
+  { digest, bundle }: ImportedBundle,
+  step: ImportStep,
+  {
+    head,
+    published,
+    signers,
+    now,
+    lifetimes,
+  }: {
+    readonly head: Head;
+    readonly published: Published;
+    readonly signers: Signers;
+    readonly now: number;
+    readonly lifetimes: Lifetimes;
+  },
+): Intent {
+  const { binTrust } = rolesAfter(bundle, published.roles, step.versions);
+  return {
+    snapshot: head.snapshot + 1,
+    timestamp: head.timestamp + 1,
+    at: now,
+    expires: expiresAt(now, lifetimes),
+    roles: step.versions,
+    events: [],
+    rejected: [],
+    bins: step.bins.map((bin) => ({ bin, version: published.snapshot.versionOf(bin) + 1 })),
+    keyids: signersNamedBy(signers, binTrust).map(({ keyid }) => keyid),
+    bundle: digest,
+    trustedRoot: bundle.roots.at(-1)?.bytes.toString('utf8') ?? '',
+    replaces: { roles: head.roles, trustedRoot: head.trustedRoot },
+  };
+}
+
+/**
+ * Carries out a step that was committed. Idempotent. `overwrite`: the public timestamp may be a thief's and is replaced
+ * whatever it says.
+ * @throws the errors of `complete` in ./commit.ts.
+ */
+export async function completeImport(
+  ports: CommitPorts,
+  published: Published,
+  intent: Intent,
+  bundle: VerifiedBundle,
+  base: BaseDocument,
+  overwrite: boolean,
+): Promise<Published> {
+  const { ledger, store, clock } = ports;
+  const roles = rolesAfter(bundle, published.roles, intent.roles);
+  const files = newFiles(bundle, published.roles.versions, intent.roles);
+  for (const { file, trust } of files.delegating) await writeOnce(store, file, trust);
+  const digests = await writeBins(ports, roles, intent, async ({ bin, version }) =>
+    (await base(bin)).edit(new Map(), version, intent.expires.bin),
+  );
+  const snapshot = published.snapshot.edit({
+    version: intent.snapshot,
+    expires: intent.expires.snapshot,
+    targetsVersion: intent.roles.targets,
+    binsVersion: intent.roles.bins,
+    bins: intent.bins,
+  });
+  const sealed = await sealSnapshot(signersNamedBy(ports, roles.snapshotTrust), roles, snapshot);
+  const snapshotBytes = await writeOnce(store, sealed, roles.snapshotTrust);
+  const signers = signersNamedBy(ports, roles.timestampTrust);
+  const sealedTimestamp = await sealTimestamp(signers, roles, intent.timestamp, intent.expires.timestamp, {
+    version: intent.snapshot,
+    length: snapshotBytes.length,
+    hashes: { sha256: sha256Hex(snapshotBytes) },
+  });
+  for (const { file, trust } of files.roots) await writeOnce(store, file, trust);
+  const timestamp = overwrite
+    ? await overwriteTimestamp(ports, sealedTimestamp)
+    : await replaceTimestamp(store, roles, sealedTimestamp, published.timestamp);
+  await ledger.finish(intent, [], digests, clock.now());
+  const nextDigests = published.digests.slice();
+  intent.bins.forEach(({ bin }, i) => (nextDigests[bin] = digests[i] ?? ''));
+  return { roles, snapshot, timestamp, digests: nextDigests };
+}
+
+/** What a step adds to the store: roots one after the other, and targets and bins if they are newer. */
+function newFiles(
+  bundle: VerifiedBundle,
+  before: OfflineRoles['versions'],
+  after: OfflineRoles['versions'],
+): { readonly roots: SealedOfflineFile[]; readonly delegating: SealedOfflineFile[] } {
+  const roots: SealedOfflineFile[] = [];
+  const delegating: SealedOfflineFile[] = [];
+  for (const sealed of sealedBundle(bundle)) {
+    const { role = '', version = 0 } = parseVersionedName(sealed.file.name) ?? {};
+    if (role === 'root' && version > before.root) roots.push(sealed);
+    if ((role === 'targets' || role === 'bins') && version > before[role] && version === after[role]) {
+      delegating.push(sealed);
+    }
+  }
+  return { roots, delegating };
+}
+
+async function overwriteTimestamp({ store }: CommitPorts, file: SealedFile): Promise<PublicTimestamp> {
+  const envelope = parseTimestamp(file.bytes);
+  const found = await store.get(file.name, MAX_STRANGE_TIMESTAMP_BYTES);
+  try {
+    return { token: await store.replace(file.name, file.bytes, found?.token), envelope };
+  } catch (error) {
+    if (!(error instanceof CountersignError) || error.code !== 'store-conflict') throw error;
+    throw new CountersignError('head-moved', `${file.name} was written by somebody else in this moment`, {
+      cause: error,
+    });
+  }
+}
+
+/** Bytes: what a stranger left there may be larger than what clients read. */
+const MAX_STRANGE_TIMESTAMP_BYTES = 64 * 1024 * 1024;
