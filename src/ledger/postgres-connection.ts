@@ -75,7 +75,7 @@ export class PostgresConnection {
 
   /** Runs `work` in a transaction whose statements each see what others have committed before it; then it is on disk. */
   write<T>(work: (query: Query) => Promise<T>, limits: Limits = {}): Promise<T> {
-    return this.#transaction(this.#writers, 'READ COMMITTED, READ WRITE', work, limits);
+    return this.#transaction(this.#writers, 'READ COMMITTED', work, limits);
   }
 
   /** Runs `work` on one state of the database, whatever others commit meanwhile. */

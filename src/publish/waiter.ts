@@ -1,6 +1,6 @@
 // Requests that wait for their snapshot (`Prefer: wait`), and streams that wait for any. The publisher in this process
-// wakes whom it concerns at once; what another node publishes is found by asking the ledger now and then.
-import type { EventState, History } from '../ledger/ledger.ts';
+// wakes whom it concerns at once; what another node publishes is told by the ledger, which is also asked now and then.
+import type { EventState, History, Receipt } from '../ledger/ledger.ts';
 import type { Clock } from '../lib/clock.ts';
 
 /** How often a waiting request asks the ledger, in case another process published its events. Milliseconds. */
@@ -12,6 +12,8 @@ export class PublicationWaiter {
   /** Who waits for which event; hundreds may wait while hundreds of publications a second concern others. */
   readonly #byEvent = new Map<string, Set<() => void>>();
   #forAny = new Set<() => void>();
+  /** Whether the ledger is being asked for all who wait, and whether it is to be asked once more after that. */
+  #asking: 'no' | 'once' | 'again' = 'no';
 
   constructor(history: History, clock: Clock) {
     this.#history = history;
@@ -24,6 +26,33 @@ export class PublicationWaiter {
     const wakers = this.#forAny;
     this.#forAny = new Set();
     for (const wake of wakers) wake();
+  }
+
+  /** Called when another process has finished publications: one question for all who wait tells whom they concern. */
+  async publishedElsewhere(): Promise<void> {
+    if (this.#asking !== 'no') {
+      this.#asking = 'again';
+      return;
+    }
+    do {
+      this.#asking = 'once';
+      try {
+        const ids = [...this.#byEvent.keys()];
+        const receipts: ReadonlyMap<string, Receipt> =
+          ids.length === 0 ? new Map<string, Receipt>() : await this.#history.events(ids);
+        this.settled(
+          [...receipts.values()].flatMap(({ id, state }) => (state.state === 'accepted' ? [] : [id])),
+        );
+      } catch {
+        // Whoever waits asks again and is told what is wrong.
+      }
+    } while (this.#askAgain());
+  }
+
+  #askAgain(): boolean {
+    const again = this.#asking === 'again';
+    this.#asking = 'no';
+    return again;
   }
 
   /** Resolves after the next publication of this process, after `timeoutMs`, or when `signal` is aborted. */

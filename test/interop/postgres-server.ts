@@ -27,8 +27,12 @@ export interface PostgresServer {
   open(location: PostgresLocation): Promise<PostgresLedger>;
   /** As the superuser. */
   sql<R extends pg.QueryResultRow>(database: string, text: string, values?: unknown[]): Promise<R[]>;
+  /** Takes the lock; resolves when it is held, with what releases it. */
+  hold(database: string, lock: string): Promise<() => Promise<void>>;
   /** Ends all server processes at once, as a power cut would, and starts again. */
   crash(): Promise<void>;
+  /** Goes on as a standby, which only reads, or as a primary again. */
+  restart(as: 'standby' | 'primary'): Promise<void>;
   /** A pooler in transaction mode with two connections to the server; answers its port. */
   startPooler(): Promise<number>;
   stop(): Promise<void>;
@@ -95,11 +99,7 @@ export async function startPostgres(
     }
   };
 
-  const sql = async <R extends pg.QueryResultRow>(
-    database: string,
-    text: string,
-    values: unknown[] = [],
-  ): Promise<R[]> => {
+  const connect = async (database: string): Promise<pg.Client> => {
     const client = new pg.Client({
       host: '127.0.0.1',
       port,
@@ -111,6 +111,15 @@ export async function startPostgres(
     // A server that goes away is what some tests are about.
     client.on('error', () => undefined);
     await client.connect();
+    return client;
+  };
+
+  const sql = async <R extends pg.QueryResultRow>(
+    database: string,
+    text: string,
+    values: unknown[] = [],
+  ): Promise<R[]> => {
+    const client = await connect(database);
     try {
       return (await client.query<R>(text, values)).rows;
     } finally {
@@ -138,10 +147,22 @@ export async function startPostgres(
       return { host: '127.0.0.1', port, user: 'countersign', database: name, tls: 'disable' };
     },
     access: accessTo,
+    hold: async (database, lock) => {
+      const client = await connect(database);
+      await client.query(`BEGIN; ${lock}`);
+      return () => client.end();
+    },
     open: (location) => openPostgresLedger(accessTo(location)),
     crash: async () => {
       // The children of a server that is gone end by themselves; the next one waits for them.
       await kill(child, 'SIGKILL');
+      child = await start();
+    },
+    restart: async (as) => {
+      await kill(child, 'SIGINT');
+      const signal = path.join(data, 'standby.signal');
+      if (as === 'standby') await writeFile(signal, '');
+      else await rm(signal);
       child = await start();
     },
     startPooler: async () => {
