@@ -135,7 +135,9 @@ export async function listFolder(folder: string, name: string): Promise<string[]
   return names.sort();
 }
 
-async function isFolder(place: string): Promise<boolean> {
+/** True for a folder, false when there is nothing.
+ * @throws CountersignError `ceremony-file-invalid` for a symbolic link or a file. */
+export async function isFolder(place: string): Promise<boolean> {
   try {
     const found = await lstat(place);
     if (found.isDirectory()) return true;

@@ -4,6 +4,8 @@ import type { Command } from 'commander';
 import type { Clock } from '../src/lib/clock.ts';
 import type { RandomSource } from './ceremony-key.ts';
 import type { OwnDigest } from './own-digest.ts';
+import type { Machine } from './self-check-machine.ts';
+import type { OpenHolderKey } from './holder-key.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface CeremonyContext {
@@ -14,8 +16,12 @@ export interface CeremonyContext {
   readonly random: RandomSource;
   /** The file that runs; absent where the program is a part of another, as in tests. */
   readonly tool?: OwnDigest;
+  /** The computer that the self-check looks at; absent where no command touches a key. */
+  readonly machine?: Machine;
   /** Whom to ask. Absent where nobody answers: a command that has a question left then fails with `usage`. */
   readonly terminal?: Terminal;
+  /** How private keys of holders are opened. */
+  readonly openKey?: OpenHolderKey;
 }
 
 /** What a command found out: one document for --json, and the same for people. */
@@ -45,4 +51,10 @@ export function answer({ stdout }: CeremonyContext, command: Command, given: Cer
     stdout.write(`${given.text}\n`);
   }
   if (given.status !== undefined) throw new AnsweredWithStatus(given.status);
+}
+
+/** The command that others stand under, such as `plan` or `key`: made by whoever comes first. */
+export function commandGroup(program: Command, name: string, description: string): Command {
+  const found = program.commands.find((command) => command.name() === name);
+  return found ?? program.command(name).description(description);
 }

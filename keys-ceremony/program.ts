@@ -4,7 +4,16 @@
 import { Command, CommanderError } from 'commander';
 import { CountersignError, ERRORS, messageOf, type ErrorKind } from '../src/lib/errors.ts';
 import { VERSION } from '../src/lib/version.ts';
+import { addBuildCommand } from './commands/build.ts';
+import { addMergeCommand } from './commands/merge.ts';
+import { addOneTimeCommand } from './commands/one-time.ts';
+import { addPlanCommand } from './commands/plan.ts';
+import { addRecordCommand } from './commands/record.ts';
 import { addRehearseCommand } from './commands/rehearse.ts';
+import { addSignCommand } from './commands/sign.ts';
+import { addAbortCommand, addStatusCommand } from './commands/status.ts';
+import { addTranscriptCommand } from './commands/transcript.ts';
+import { addBundleCommand, addVerifyCommand } from './commands/verify.ts';
 import { AnsweredWithStatus, type CeremonyContext } from './context.ts';
 
 const STATUS: Readonly<Record<ErrorKind, number>> = { refused: 1, usage: 2, unavailable: 3, internal: 4 };
@@ -50,7 +59,20 @@ function ceremonyProgram(context: CeremonyContext): Command {
       // Errors are reported once, by runCeremony.
       writeErr: () => undefined,
     });
-  const add = [addRehearseCommand];
+  const add = [
+    addPlanCommand,
+    addOneTimeCommand,
+    addBuildCommand,
+    addSignCommand,
+    addMergeCommand,
+    addVerifyCommand,
+    addBundleCommand,
+    addRecordCommand,
+    addTranscriptCommand,
+    addStatusCommand,
+    addAbortCommand,
+    addRehearseCommand,
+  ];
   for (const addCommand of add) addCommand(program, context);
   return program;
 }

@@ -1,0 +1,98 @@
+// Who has to sign what. A root that replaces another is signed twice over: by a threshold of the keys of the old root,
+// which is why clients believe it, and by a threshold of its own (TUF 5.3.4).
+import { binsTrust } from '../src/tuf/delegations.ts';
+import type { PublicKey } from '../src/tuf/metadata.ts';
+import type { RoleTrust } from '../src/tuf/threshold.ts';
+import { topLevelTrust } from '../src/tuf/verify-roles.ts';
+import type { OfflineRole, Proposal } from './payload.ts';
+import { rolesAfter, type ProposalSource } from './propose.ts';
+import type { RoleSignature } from './signature-file.ts';
+
+export interface SigningGroup {
+  readonly role: OfflineRole;
+  /** `its keys`, or `the old keys` and `the new keys` of a root whose keys change. */
+  readonly label: string;
+  readonly trust: RoleTrust;
+}
+
+/** How far a group is. */
+export interface GroupProgress extends SigningGroup {
+  readonly signed: readonly string[];
+  readonly missing: readonly string[];
+  readonly complete: boolean;
+}
+
+/** The groups that sign with keys of holders; one-time keys have signed before the payload exists. */
+export function signingGroups(source: ProposalSource, proposal: Proposal): SigningGroup[] {
+  const { plan, previous } = source;
+  const after = rolesAfter(source, proposal);
+  const groups: SigningGroup[] = [];
+  if (proposal.root !== undefined) {
+    const now = topLevelTrust(proposal.root, 'root');
+    const before = previous && topLevelTrust(previous.root, 'root');
+    if (before === undefined || sameTrust(before, now)) {
+      groups.push({ role: 'root', label: 'its keys', trust: now });
+    } else {
+      groups.push({ role: 'root', label: 'the old keys', trust: before });
+      groups.push({ role: 'root', label: 'the new keys', trust: now });
+    }
+  }
+  if (plan.targets !== 'keep' && plan.targets.signers.use === 'holders') {
+    groups.push({ role: 'targets', label: 'its keys', trust: topLevelTrust(after.root, 'targets') });
+  }
+  if (plan.bins !== 'keep' && plan.bins.signers.use === 'holders') {
+    groups.push({ role: 'bins', label: 'its keys', trust: binsTrust(after.targets) });
+  }
+  return groups;
+}
+
+/** The public key of an id in any group of a role. */
+export function keyInGroups(
+  groups: readonly SigningGroup[],
+  role: OfflineRole,
+  keyid: string,
+): PublicKey | undefined {
+  for (const { role: other, trust } of groups) {
+    if (other === role && trust.keyids.includes(keyid)) return trust.keys.get(keyid);
+  }
+  return undefined;
+}
+
+/** The roles that a key has to sign. */
+export function rolesOfKey(groups: readonly SigningGroup[], keyid: string): OfflineRole[] {
+  const roles = groups.filter(({ trust }) => trust.keyids.includes(keyid)).map(({ role }) => role);
+  return [...new Set(roles)];
+}
+
+/** Counts each key once in each group, by verified signatures. */
+export function progressOf(
+  groups: readonly SigningGroup[],
+  verified: readonly RoleSignature[],
+): GroupProgress[] {
+  return groups.map((group) => {
+    const { keyids, threshold } = group.trust;
+    const has = new Set(verified.filter(({ role }) => role === group.role).map(({ keyid }) => keyid));
+    const signed = keyids.filter((keyid) => has.has(keyid));
+    const missing = keyids.filter((keyid) => !has.has(keyid));
+    return { ...group, signed, missing, complete: signed.length >= threshold };
+  });
+}
+
+/** `root: 1 of 2 of the new keys, 2 of 2 of the old keys`, one text a role. */
+export function progressLines(progress: readonly GroupProgress[]): string[] {
+  const roles = [...new Set(progress.map(({ role }) => role))];
+  return roles.map((role) => {
+    const parts = progress
+      .filter((group) => group.role === role)
+      .map(({ label, signed, trust }) => `${signed.length} of ${trust.threshold} of ${label}`);
+    return `${role}: ${parts.join(', ')}`;
+  });
+}
+
+function sameTrust(a: RoleTrust, b: RoleTrust): boolean {
+  return (
+    a.threshold === b.threshold &&
+    a.keyids.length === b.keyids.length &&
+    a.keyids.every((keyid) => b.keyids.includes(keyid))
+  );
+}

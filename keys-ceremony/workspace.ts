@@ -1,0 +1,72 @@
+// The state of a ceremony on this computer: what is to be signed, by whom, and who has. Every command from `sign` on
+// begins here, and so begins by making the payload anew.
+import { CountersignError } from '../src/lib/errors.ts';
+import { proposalSource, type Ceremony } from './ceremony.ts';
+import type { Finding } from './finding.ts';
+import { lintedPayload, type Linted } from './lint.ts';
+import { loadCeremony } from './load-ceremony.ts';
+import { requirePayloadFile } from './payload-file.ts';
+import type { Payload } from './payload.ts';
+import type { ProposalSource } from './propose.ts';
+import { readSignatures, type SignatureFiles } from './signatures.ts';
+import {
+  progressLines,
+  progressOf,
+  signingGroups,
+  type GroupProgress,
+  type SigningGroup,
+} from './signing-groups.ts';
+
+export interface Workspace {
+  readonly ceremony: Ceremony;
+  readonly source: ProposalSource;
+  readonly payload: Linted<Payload>;
+  readonly warnings: readonly Finding[];
+  readonly groups: readonly SigningGroup[];
+  readonly signatures: SignatureFiles;
+  readonly progress: readonly GroupProgress[];
+}
+
+/**
+ * Reads the folder, makes the payload, compares it with payload.json, and verifies the signatures that are there.
+ * @throws CountersignError what loadCeremony, lintedPayload and requirePayloadFile throw.
+ */
+export async function openWorkspace(folder: string): Promise<Workspace> {
+  const ceremony = await loadCeremony(folder);
+  const { payload, warnings } = lintedPayload(ceremony);
+  await requirePayloadFile(folder, payload);
+  return { ...(await readState(ceremony, payload)), payload, warnings };
+}
+
+/** The signatures and what they add up to. */
+export async function readState(
+  ceremony: Ceremony,
+  payload: Payload,
+): Promise<Pick<Workspace, 'ceremony' | 'source' | 'groups' | 'signatures' | 'progress'>> {
+  const source = proposalSource(ceremony);
+  const groups = signingGroups(source, payload.proposal);
+  const signatures = await readSignatures(ceremony.folder, payload, groups);
+  return { ceremony, source, groups, signatures, progress: progressOf(groups, signatures.verified) };
+}
+
+/**
+ * @throws CountersignError `ceremony-mismatch` when the folder holds a signature that is not of this payload;
+ *   `ceremony-incomplete` that tells how far each role is and who is missing.
+ */
+export function requireComplete({ ceremony, signatures, progress }: Workspace): void {
+  const [refused] = signatures.refused;
+  if (refused !== undefined) throw new CountersignError('ceremony-mismatch', refused.problem);
+  if (progress.every(({ complete }) => complete)) return;
+  const who = missingNames(ceremony, progress).join(', ');
+  throw new CountersignError(
+    'ceremony-incomplete',
+    `signatures are missing: ${progressLines(progress).join('; ')}; not yet signed by ${who}`,
+  );
+}
+
+/** Who could still sign a role that is not complete; holders by name, others by key id. */
+export function missingNames({ holders }: Ceremony, progress: readonly GroupProgress[]): string[] {
+  const names = new Map(holders.map(({ keyid, name }) => [keyid, name]));
+  const keyids = progress.filter(({ complete }) => !complete).flatMap(({ missing }) => missing);
+  return [...new Set(keyids)].map((keyid) => names.get(keyid) ?? `key ${keyid}`);
+}
