@@ -20,7 +20,7 @@ export async function openFileSigner(options: { path: string; passphrase: string
   const text = await readKeyFile(options.path);
   try {
     const key = await decryptPrivateKey(text, options.passphrase);
-    return new FileSigner(key, publicKeyOf(createPublicKey(key)));
+    return signerInMemory(key);
   } catch (error) {
     throw new CountersignError(
       'secret-unreadable',
@@ -28,6 +28,14 @@ export async function openFileSigner(options: { path: string; passphrase: string
       { cause: error },
     );
   }
+}
+
+/**
+ * Signs with a key that is in this process already.
+ * @throws CountersignError `metadata-invalid` for a key that is neither Ed25519 nor P-256.
+ */
+export function signerInMemory(key: KeyObject): Signer {
+  return new FileSigner(key, publicKeyOf(createPublicKey(key)));
 }
 
 class FileSigner implements Signer {

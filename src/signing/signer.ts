@@ -3,6 +3,7 @@
 import type { PublicKey } from '../tuf/metadata.ts';
 
 export interface Signer {
+  /** May throw `signer-unavailable` until the signer was reached for the first time (./late-signer.ts). */
   readonly keyid: string;
   readonly publicKey: PublicKey;
 
