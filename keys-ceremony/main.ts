@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { systemClock } from '../src/lib/clock.ts';
 import { ownDigest } from './own-digest.ts';
 import { runCeremony } from './program.ts';
+import { thisMachine } from './self-check-machine.ts';
 import { openTerminal } from './terminal-tty.ts';
 
 // A terminal that is gone cannot be told so.
@@ -17,6 +18,7 @@ process.exitCode = await runCeremony(process.argv.slice(2), {
   clock: systemClock,
   random: randomBytes,
   tool: await ownDigest(),
+  machine: thisMachine(systemClock, randomBytes),
   ...(terminal === undefined ? {} : { terminal }),
 });
 terminal?.close();
