@@ -140,8 +140,14 @@ export async function pendingEvents(
 
 /** See `History.events`. */
 export async function eventReceipts(query: Query, ids: readonly string[]): Promise<Map<string, Receipt>> {
-  const rows = await eventRows(query, ids);
-  return new Map(rows.map((row) => [row.id, receiptOf(row)]));
+  const rows = new Map((await eventRows(query, ids)).map((row) => [row.id, row]));
+  const found = new Map<string, Receipt>();
+  // In the order of the question; the database has its own.
+  for (const id of ids) {
+    const row = rows.get(id);
+    if (row !== undefined) found.set(id, receiptOf(row));
+  }
+  return found;
 }
 
 /** Events are settled once: positions that are no longer pending stay as they are. */

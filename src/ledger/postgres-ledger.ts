@@ -6,6 +6,7 @@ import { draftEvent } from './event-draft.ts';
 import { GroupCommit } from './group-commit.ts';
 import type {
   AcceptedEvent,
+  Adoption,
   BinState,
   Head,
   History,
@@ -19,10 +20,12 @@ import type {
   OrderOutcome,
   OrderState,
   Receipt,
+  Restoration,
   SnapshotChanges,
   TargetChange,
   UploadEvent,
 } from './ledger.ts';
+import { adoptHead } from './postgres-adoption.ts';
 import { PostgresConnection } from './postgres-connection.ts';
 import * as events from './postgres-events.ts';
 import * as history from './postgres-history.ts';
@@ -49,7 +52,7 @@ export async function openPostgresLedger(access: PostgresAccess): Promise<Postgr
   return new PostgresLedger(access, await PostgresConnection.open(access, ensurePostgresSchema));
 }
 
-export class PostgresLedger implements Ledger, History {
+export class PostgresLedger implements Ledger, History, Restoration {
   readonly #connection: PostgresConnection;
   readonly #listener: PostgresListener;
   readonly #intake: GroupCommit<events.AppendJob, Receipt[]>;
@@ -102,6 +105,15 @@ export class PostgresLedger implements Ledger, History {
       await history.recordChanges(query, intent.snapshot, changes);
       await publications.finishPublication(query, intent, digests, now, this.#listener.notice('finished'));
       await events.settleEvents(query, intent.snapshot, intent.events, intent.rejected);
+    });
+  }
+
+  adopt(epoch: number, adoption: Adoption, now: number): Promise<void> {
+    return this.#connection.write(async (query) => {
+      await fenceLease(query, epoch);
+      await adoptHead(query, adoption, now, this.#connection.uri);
+      const { snapshot, events: positions, rejected } = adoption.intent;
+      await events.settleEvents(query, snapshot, positions, rejected);
     });
   }
 

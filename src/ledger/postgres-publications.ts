@@ -70,26 +70,35 @@ export async function finishPublication(
   notice: string,
 ): Promise<void> {
   checkDigests(intent, digests);
-  await query(
-    `INSERT INTO countersign.bins (bin, version, sha256, signed_at, expires, keyids)
-     SELECT bin, version, sha256, $1, $2, $3
-     FROM unnest($4::integer[], $5::bigint[], $6::text[]) AS written (bin, version, sha256)
-     ON CONFLICT (bin) DO UPDATE SET version = EXCLUDED.version, sha256 = EXCLUDED.sha256,
-       signed_at = EXCLUDED.signed_at, expires = EXCLUDED.expires, keyids = EXCLUDED.keyids`,
-    [
-      intent.at,
-      Date.parse(intent.expires.bin),
-      (intent.keyids ?? []).join(','),
-      intent.bins.map(({ bin }) => bin),
-      intent.bins.map(({ version }) => version),
-      digests,
-    ],
+  const [signedAt, expires, keyids] = [intent.at, Date.parse(intent.expires.bin), intent.keyids ?? []];
+  await writeBins(
+    query,
+    intent.bins.map((bin, i) => ({ ...bin, sha256: digests[i] ?? '', signedAt, expires, keyids })),
   );
   await query(
     `UPDATE countersign.publications SET finished = greatest($2::bigint,
        (SELECT finished FROM countersign.publications WHERE snapshot = $1::bigint - 1))
      WHERE snapshot = $1::bigint RETURNING pg_notify('countersign', $3)`,
     [intent.snapshot, now, notice],
+  );
+}
+
+/** Puts these states in the place of what the ledger knew of the bins. */
+export async function writeBins(query: Query, bins: readonly BinState[]): Promise<void> {
+  if (bins.length === 0) return;
+  await query(
+    `INSERT INTO countersign.bins (bin, version, sha256, signed_at, expires, keyids)
+     SELECT * FROM unnest($1::integer[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[])
+     ON CONFLICT (bin) DO UPDATE SET version = EXCLUDED.version, sha256 = EXCLUDED.sha256,
+       signed_at = EXCLUDED.signed_at, expires = EXCLUDED.expires, keyids = EXCLUDED.keyids`,
+    [
+      bins.map(({ bin }) => bin),
+      bins.map(({ version }) => version),
+      bins.map(({ sha256 }) => sha256),
+      bins.map(({ signedAt }) => signedAt),
+      bins.map(({ expires }) => expires),
+      bins.map(({ keyids }) => keyids.join(',')),
+    ],
   );
 }
 
@@ -105,7 +114,7 @@ export async function readBins(query: Query): Promise<BinState[]> {
  * The newest publication. Read by a second statement: the first one may have waited for a head that has moved since,
  * and would still see the old one.
  */
-async function lockedHead(query: Query): Promise<NewestPublication | undefined> {
+export async function lockedHead(query: Query): Promise<NewestPublication | undefined> {
   await query('SELECT one FROM countersign.head FOR UPDATE');
   const { rows } = (await query(
     'SELECT snapshot, digest, finished FROM countersign.publications ORDER BY snapshot DESC LIMIT 1',

@@ -1,5 +1,6 @@
 // The PostgreSQL ledger on a real server: the contract, and what only a server can show.
 import { afterAll, beforeAll } from 'vitest';
+import { adoptionContract } from '../contracts/adoption.contract.ts';
 import { ledgerContract } from '../contracts/ledger.contract.ts';
 import { startPostgres, type PostgresServer } from './postgres-server.ts';
 
@@ -10,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-ledgerContract('PostgreSQL', async () => {
+async function open() {
   const location = await server.createDatabase(`contract_${(databases += 1)}`);
   const opened = [await server.open(location)];
   return {
@@ -24,4 +25,7 @@ ledgerContract('PostgreSQL', async () => {
       for (const ledger of opened) await ledger.close();
     },
   };
-});
+}
+
+ledgerContract('PostgreSQL', open);
+adoptionContract('PostgreSQL', open);
