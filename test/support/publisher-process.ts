@@ -32,7 +32,9 @@ export interface ProcessOptions {
   readonly clock: Clock;
   readonly isGone?: (holder: string) => boolean;
   /** Ports of its own, in the place of the shared ones. */
-  readonly ports?: Partial<Pick<Ports, 'ledger' | 'history' | 'store' | 'signer' | 'settings'>>;
+  readonly ports?: Partial<
+    Pick<Ports, 'ledger' | 'history' | 'store' | 'signer' | 'nextSigner' | 'settings'>
+  >;
 }
 
 export function startPublisher(shared: Ports, options: ProcessOptions): PublisherProcess {
