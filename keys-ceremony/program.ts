@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { CountersignError, ERRORS, messageOf, type ErrorKind } from '../src/lib/errors.ts';
 import { VERSION } from '../src/lib/version.ts';
 import { addBuildCommand } from './commands/build.ts';
+import { addExportCommand } from './commands/export.ts';
 import { addMergeCommand } from './commands/merge.ts';
 import { addOneTimeCommand } from './commands/one-time.ts';
 import { addPlanCommand } from './commands/plan.ts';
@@ -68,6 +69,7 @@ function ceremonyProgram(context: CeremonyContext): Command {
     addVerifyCommand,
     addBundleCommand,
     addRecordCommand,
+    addExportCommand,
     addTranscriptCommand,
     addStatusCommand,
     addAbortCommand,

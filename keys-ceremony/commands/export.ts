@@ -1,0 +1,129 @@
+// countersign-ceremony export: what is kept, and what goes to the service.
+import { lstat } from 'node:fs/promises';
+import path from 'node:path';
+import type { Command } from 'commander';
+import { sha256Hex } from '../../src/lib/bytes.ts';
+import { CountersignError, messageOf } from '../../src/lib/errors.ts';
+import type { Ceremony } from '../ceremony.ts';
+import { answer, type CeremonyAnswer, type CeremonyContext } from '../context.ts';
+import { archiveOf, CHECKSUMS_FILE, encryptArchive, onlinePart } from '../export.ts';
+import { loadCeremony } from '../load-ceremony.ts';
+import { folderOf, record, recorded, withFolder } from '../session.ts';
+import type { Terminal } from '../terminal.ts';
+import { writeOnce } from '../write-file.ts';
+import { OutputFolder } from '../write-once.ts';
+
+interface ExportOptions {
+  readonly folder?: string;
+  readonly everything?: true;
+  readonly online?: true;
+  readonly to: string;
+  readonly with?: readonly string[];
+}
+
+export function addExportCommand(program: Command, context: CeremonyContext): void {
+  withFolder(program.command('export'))
+    .description('copy the ceremony for safe-keeping, encrypted, or the part that the service needs')
+    .option('--everything', 'the whole folder and key files, as one encrypted file')
+    .option('--online', 'the bundle, the public part of the online key, and checksums; nothing secret')
+    .requiredOption('--to <path>', 'a new file for --everything, a new or empty folder for --online')
+    .option('--with <files...>', 'with --everything: key files to take along, below keys/')
+    .addHelpText(
+      'after',
+      `
+The encrypted file is a tar archive under a passphrase, in the format of age: it opens without this program.
+  age --decrypt everything.tar.age | tar --extract
+
+Examples:
+  countersign-ceremony export --everything --to /media/backup/2027-renewal.tar.age
+  countersign-ceremony export --everything --to ./all.tar.age --with /media/holder-1/root.key
+  countersign-ceremony export --online --to /media/service/2027-renewal`,
+    )
+    .action(async (options: ExportOptions, command: Command) => {
+      if ((options.everything === true) === (options.online === true)) {
+        throw new CountersignError('usage', 'say one of --everything and --online');
+      }
+      if (options.online === true && options.with !== undefined) {
+        throw new CountersignError('usage', '--with goes with --everything: the service gets no private key');
+      }
+      const folder = folderOf(context, options);
+      const ceremony = await loadCeremony(folder);
+      await recorded(context, folder, ceremony.plan.ceremony, 'export', async () => {
+        const to = path.resolve(context.cwd, options.to);
+        const result =
+          options.online === true
+            ? await exportOnline(context, ceremony, to)
+            : await exportEverything(context, ceremony, to, options.with ?? []);
+        answer(context, command, result);
+      });
+    });
+}
+
+async function exportEverything(
+  context: CeremonyContext,
+  ceremony: Ceremony,
+  to: string,
+  keyFiles: readonly string[],
+): Promise<CeremonyAnswer> {
+  const { terminal } = context;
+  if (terminal === undefined) {
+    throw new CountersignError('usage', 'there is no terminal at which a passphrase could be typed');
+  }
+  if (await exists(to)) throw new CountersignError('file-exists', `${to} exists already`);
+  const paths = keyFiles.map((file) => path.resolve(context.cwd, file));
+  const { tar, files } = await archiveOf(ceremony, paths);
+  const encrypted = await encryptArchive(tar, await newPassphrase(terminal));
+  await writeOnce(path.dirname(to), path.basename(to), encrypted);
+  const sha256 = sha256Hex(encrypted);
+  const { folder, plan } = ceremony;
+  await record(context, folder, plan.ceremony, { step: 'exported', kind: 'everything', files, sha256 });
+  return {
+    json: { file: to, files, sha256 },
+    text: `wrote ${to} sha256 ${sha256}: ${files} files, encrypted; it was opened again and compared`,
+  };
+}
+
+async function exportOnline(
+  context: CeremonyContext,
+  ceremony: Ceremony,
+  to: string,
+): Promise<CeremonyAnswer> {
+  const files = await onlinePart(ceremony, context.clock.now());
+  const output = await OutputFolder.create(to);
+  for (const [name, bytes] of files) await writeOnce(output.path, name, bytes);
+  const sha256 = sha256Hex(files.get(CHECKSUMS_FILE) ?? '');
+  const { folder, plan } = ceremony;
+  await record(context, folder, plan.ceremony, {
+    step: 'exported',
+    kind: 'online',
+    files: files.size,
+    sha256,
+  });
+  return {
+    json: { folder: to, files: [...files.keys()], sha256 },
+    text: [...files.keys()].map((name) => `wrote ${path.join(to, name)}`).join('\n'),
+  };
+}
+
+async function exists(file: string): Promise<boolean> {
+  try {
+    await lstat(file);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw new CountersignError('usage', `${file} cannot be written: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+async function newPassphrase(terminal: Terminal): Promise<string> {
+  for (;;) {
+    const first = await terminal.secret('new passphrase of the archive:');
+    if (first.length < MIN_PASSPHRASE) {
+      terminal.say(`a passphrase has at least ${MIN_PASSPHRASE} characters: take six words at random`);
+    } else if ((await terminal.secret('the same again:')) === first) return first;
+    else terminal.say('the two were different');
+  }
+}
+
+/** Characters. Three words of a list are still too few, but no rule of length can ask for chance. */
+const MIN_PASSPHRASE = 16;
