@@ -6,6 +6,7 @@ import process from 'node:process';
 import { systemClock } from '../src/lib/clock.ts';
 import { newestNode, pythonTuf, type Component } from './interop/components.ts';
 import { checkConformance, conformanceSuite } from './interop/conformance.ts';
+import { postgresServer } from './interop/postgres.ts';
 import { checkFormat, renewalUnderLoad } from './interop/python-tuf.ts';
 import { run } from './interop/run.ts';
 
@@ -34,6 +35,7 @@ try {
   await perform({ name: 'SeaweedFS 4.48', program: process.execPath, reason: '' }, [
     { what: 'S3 store, whole service', work: s3Suite },
   ]);
+  await perform(await postgresServer(), [{ what: 'ledger, whole service', work: postgresSuite }]);
   await perform(await conformanceSuite(), [{ what: 'countersign client', work: checkConformance }]);
   await perform(await newestNode(), [{ what: 'npm test', work: wholeSuite }]);
 } finally {
@@ -62,9 +64,18 @@ async function perform({ name, program, reason }: Component, scenarios: readonly
   }
 }
 
-/** test/interop/*.test.ts, which install and start their server themselves. */
+/** test/interop/postgres-*.test.ts; the server is there. */
+async function postgresSuite(node: string): Promise<string> {
+  const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.interop.config.ts'];
+  vitest.push('test/interop/postgres-');
+  const output = await run(node, vitest, { env: { NO_COLOR: '1' }, timeoutMs: 600_000 });
+  return /^ *Tests .*$/m.exec(output)?.[0].trim() ?? 'no count';
+}
+
+/** The other test/interop/*.test.ts, which install and start their server themselves. */
 async function s3Suite(node: string): Promise<string> {
   const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.interop.config.ts'];
+  vitest.push('--exclude=test/interop/postgres-*');
   const output = await run(node, vitest, { env: { NO_COLOR: '1' }, timeoutMs: 600_000 });
   return /^ *Tests .*$/m.exec(output)?.[0].trim() ?? 'no count';
 }
