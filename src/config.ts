@@ -6,12 +6,21 @@ import path from 'node:path';
 import { Type } from 'typebox';
 import * as backends from './config/backends.ts';
 import * as guards from './config/guards.ts';
+import { KEY_SERVICE_FORMS } from './config/signer-uri.ts';
 import { valuesFromEnvironment, valuesFromFile, listSettings, type Given } from './config/settings.ts';
 import { MAX_CONFIG_BYTES, parseStrictYaml, type YamlMap } from './lib/strict-yaml.ts';
 import { parseDuration } from './lib/duration.ts';
 import { CountersignError, messageOf } from './lib/errors.ts';
 import { LOG_LEVELS, type LogLevel } from './lib/log.ts';
-import { PASSPHRASE_VARIABLE, Secrets, TOKEN_VARIABLE } from './secrets.ts';
+import {
+  LEDGER_PASSWORD_VARIABLE,
+  NEXT_PASSPHRASE_VARIABLE,
+  PASSPHRASE_VARIABLE,
+  Secrets,
+  TOKEN_VARIABLE,
+  VAULT_TOKEN_VARIABLE,
+  type SecretSource,
+} from './secrets.ts';
 
 export const DEFAULT_CONFIG_FILE = 'countersign.yaml';
 
@@ -23,17 +32,33 @@ export const ConfigSchema = Type.Object({
     default: 'file:./repository',
   }),
   ledger: Type.String({
-    description: 'Where accepted events and publications are recorded, the only private state: sqlite:FILE.',
+    description:
+      'Where accepted events and publications are recorded, the only private state: sqlite:FILE for one computer, or postgres://USER@HOST:PORT/DATABASE for several, which takes ?sslmode= (verify-full, or disable), &sslrootcert=FILE and, behind a pooler, &listen=HOST:PORT of the server itself. A password is never part of it.',
     default: 'sqlite:./ledger.db',
   }),
+  'ledger-password': Type.String({
+    description: `A file with the password of a PostgreSQL ledger, readable by its owner only (mode 0600). The password itself may be in ${LEDGER_PASSWORD_VARIABLE} instead; without either PGPASSWORD and PGPASSFILE are used.`,
+    examples: ['./ledger.password'],
+    env: `${LEDGER_PASSWORD_VARIABLE}_FILE`,
+  }),
   signer: Type.String({
-    description: 'The online key, which signs timestamp, snapshot and every bin: file:FILE.',
+    description: `The online key, which signs timestamp, snapshot and every bin: file:FILE, ${KEY_SERVICE_FORMS.join(', ')}; docs/operations.md, "Signers", has all parameters. No secret is part of it.`,
     default: 'file:./online.key',
   }),
   'signer-passphrase': Type.String({
     description: `A file with the passphrase of the online key, readable by its owner only (mode 0600). The passphrase itself may be in ${PASSPHRASE_VARIABLE} instead.`,
     examples: ['./online.passphrase'],
     env: `${PASSPHRASE_VARIABLE}_FILE`,
+  }),
+  'next-signer': Type.String({
+    description:
+      'A second online key, while it replaces the first: every file is signed by both, as far as the trusted metadata names them.',
+    examples: ['file:./next.key'],
+  }),
+  'next-signer-passphrase': Type.String({
+    description: `A file with the passphrase of next-signer, as signer-passphrase is one. The passphrase itself may be in ${NEXT_PASSPHRASE_VARIABLE} instead.`,
+    examples: ['./next.passphrase'],
+    env: `${NEXT_PASSPHRASE_VARIABLE}_FILE`,
   }),
   targets: Type.String({
     description:
@@ -128,6 +153,7 @@ export interface Config {
   readonly store: backends.StoreSetting;
   readonly ledger: backends.LedgerSetting;
   readonly signer: backends.SignerSetting;
+  readonly nextSigner?: backends.SignerSetting;
   readonly targets: backends.TargetsSetting;
   readonly listen: backends.ListenSetting;
   readonly tls?: { readonly certificate: string; readonly key: string };
@@ -179,6 +205,8 @@ export function parseConfig(source: {
   });
   const fromEnvironment = valuesFromEnvironment(ConfigSchema, source.env, [
     PASSPHRASE_VARIABLE,
+    NEXT_PASSPHRASE_VARIABLE,
+    LEDGER_PASSWORD_VARIABLE,
     TOKEN_VARIABLE,
   ]);
   const values = new Map<string, Given>();
@@ -210,6 +238,7 @@ function interpret(values: ReadonlyMap<string, Given>, base: string): Config {
     store: backends.parseStore(given('store'), base),
     ledger: backends.parseLedger(given('ledger'), base),
     signer: backends.parseSigner(given('signer'), base),
+    ...(values.has('next-signer') ? { nextSigner: backends.parseSigner(given('next-signer'), base) } : {}),
     targets: backends.parseTargets(given('targets'), base),
     listen: backends.parseListen(given('listen')),
     ...(tls === undefined ? {} : { tls: { certificate: tls[0], key: tls[1] } }),
@@ -224,7 +253,11 @@ function interpret(values: ReadonlyMap<string, Given>, base: string): Config {
     limits: { requestBytes: number('limits.request-bytes'), backlogEvents: number('limits.backlog-events') },
     logLevel: String(given('log-level').value) as LogLevel,
   };
-  guards.checkTogether(config, optionalPath('signer-passphrase'));
+  guards.checkTogether(config, {
+    'signer-passphrase': optionalPath('signer-passphrase'),
+    'next-signer-passphrase': optionalPath('next-signer-passphrase'),
+    'ledger-password': optionalPath('ledger-password'),
+  });
   return config;
 }
 
@@ -232,19 +265,28 @@ function secretsOf(
   values: ReadonlyMap<string, Given>,
   source: { readonly base: string; readonly env: ConfigSource['env'] },
 ): Secrets {
-  const file = values.get('signer-passphrase');
-  const passphrase = source.env[PASSPHRASE_VARIABLE];
+  const passphrase = (key: string, variable: string): SecretSource => {
+    const file = values.get(key);
+    const given = source.env[variable];
+    if (given !== undefined && file?.source.startsWith(variable) === true) {
+      throw new CountersignError(
+        'config-invalid',
+        `${variable} and ${file.source} are both set; keep one of them`,
+      );
+    }
+    return {
+      ...(file === undefined ? {} : { file: backends.resolvePath(file, source.base) }),
+      ...(given === undefined || given === '' ? {} : { value: given }),
+    };
+  };
   const token = source.env[TOKEN_VARIABLE];
-  if (passphrase !== undefined && file?.source.startsWith(PASSPHRASE_VARIABLE) === true) {
-    throw new CountersignError(
-      'config-invalid',
-      `${PASSPHRASE_VARIABLE} and ${file.source} are both set; keep one of them`,
-    );
-  }
+  const vaultToken = source.env[VAULT_TOKEN_VARIABLE];
   return new Secrets({
-    ...(file === undefined ? {} : { passphraseFile: backends.resolvePath(file, source.base) }),
-    ...(passphrase === undefined || passphrase === '' ? {} : { passphrase }),
+    passphrase: passphrase('signer-passphrase', PASSPHRASE_VARIABLE),
+    nextPassphrase: passphrase('next-signer-passphrase', NEXT_PASSPHRASE_VARIABLE),
+    ledgerPassword: passphrase('ledger-password', LEDGER_PASSWORD_VARIABLE),
     ...(token === undefined || token === '' ? {} : { token }),
+    ...(vaultToken === undefined || vaultToken === '' ? {} : { vaultToken }),
   });
 }
 

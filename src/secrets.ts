@@ -9,14 +9,30 @@ const MAX_SECRET_BYTES = 64 * 1024;
 
 /** Environment variables that hold a secret itself. */
 export const PASSPHRASE_VARIABLE = 'COUNTERSIGN_SIGNER_PASSPHRASE';
+export const NEXT_PASSPHRASE_VARIABLE = 'COUNTERSIGN_NEXT_SIGNER_PASSPHRASE';
+export const LEDGER_PASSWORD_VARIABLE = 'COUNTERSIGN_LEDGER_PASSWORD';
 export const TOKEN_VARIABLE = 'COUNTERSIGN_TOKEN';
+/** The name that Vault's own tools use. */
+export const VAULT_TOKEN_VARIABLE = 'VAULT_TOKEN';
+
+/** Where a secret is; `value` is the secret itself. */
+export interface SecretSource {
+  /** Absolute path. */
+  readonly file?: string;
+  readonly value?: string;
+}
 
 export interface SecretSources {
-  /** Absolute path of the file with the signer's passphrase. */
-  readonly passphraseFile?: string;
-  readonly passphrase?: string;
+  /** Of the signer's key file. */
+  readonly passphrase: SecretSource;
+  /** Of the next signer's. */
+  readonly nextPassphrase: SecretSource;
+  /** Of the ledger's database. */
+  readonly ledgerPassword?: SecretSource;
   /** Bearer token with which commands ask a running service. */
   readonly token?: string;
+  /** For a signer in Vault whose URI says nothing else. */
+  readonly vaultToken?: string;
 }
 
 export class Secrets {
@@ -30,13 +46,35 @@ export class Secrets {
    * The passphrase of the signer's key file.
    * @throws CountersignError `secret-unreadable` when none is configured or its file is not private.
    */
-  async signerPassphrase(): Promise<string> {
-    const { passphrase, passphraseFile } = this.#sources;
-    if (passphrase !== undefined) return passphrase;
-    if (passphraseFile !== undefined) return readSecretFile(passphraseFile, 'passphrase file');
-    throw new CountersignError(
-      'secret-unreadable',
-      `no passphrase for the signer is configured: set signer-passphrase to a file, or ${PASSPHRASE_VARIABLE}`,
+  signerPassphrase(): Promise<string> {
+    return readPassphrase(this.#sources.passphrase, 'signer', PASSPHRASE_VARIABLE);
+  }
+
+  /** The same for next-signer. */
+  nextSignerPassphrase(): Promise<string> {
+    return readPassphrase(this.#sources.nextPassphrase, 'next-signer', NEXT_PASSPHRASE_VARIABLE);
+  }
+
+  /**
+   * Reads the password of the ledger's database, anew each time; undefined when none is configured here. It throws
+   * `secret-unreadable` when its file is not private.
+   */
+  get ledgerPassword(): (() => Promise<string>) | undefined {
+    const { value, file } = this.#sources.ledgerPassword ?? {};
+    if (value !== undefined) return () => Promise.resolve(value);
+    return file === undefined ? undefined : () => readSecretFile(file, 'password file');
+  }
+
+  /**
+   * A token for Vault, from a file or from the environment.
+   * @throws CountersignError `secret-unreadable`.
+   */
+  async vaultToken(file: string | undefined): Promise<string> {
+    if (file !== undefined) return readSecretFile(file, 'token file');
+    const { vaultToken } = this.#sources;
+    if (vaultToken !== undefined) return vaultToken;
+    throw unreadable(
+      `no token for Vault is configured: add token-file= or auth= to the signer's URI, or set ${VAULT_TOKEN_VARIABLE}`,
     );
   }
 
@@ -56,6 +94,18 @@ export class Secrets {
   [inspect.custom](): string {
     return '[secrets]';
   }
+}
+
+async function readPassphrase(
+  { value, file }: SecretSource,
+  setting: string,
+  variable: string,
+): Promise<string> {
+  if (value !== undefined) return value;
+  if (file !== undefined) return readSecretFile(file, 'passphrase file');
+  throw unreadable(
+    `no passphrase for the ${setting} is configured: set ${setting}-passphrase to a file, or ${variable}`,
+  );
 }
 
 /**

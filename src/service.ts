@@ -6,22 +6,24 @@ import { isLoopbackHost } from './config/backends.ts';
 import { DEFAULT_HTTP_LIMITS } from './http/server-deps.ts';
 import { buildServer } from './http/server.ts';
 import { parseTokens, type Authenticator } from './http/tokens.ts';
-import type { History, Ledger } from './ledger/ledger.ts';
+import type { History, Ledger, Restoration } from './ledger/ledger.ts';
+import type { PostgresAccess, PostgresLocation } from './ledger/postgres-location.ts';
 import { openSqliteLedger } from './ledger/sqlite-ledger.ts';
 import type { Clock } from './lib/clock.ts';
 import { CountersignError, messageOf } from './lib/errors.ts';
 import type { Logger } from './lib/log.ts';
 import { createMetrics } from './lib/metrics.ts';
 import { VERSION } from './lib/version.ts';
+import { openSigner, trustedOnlineKeys, type SignerUse } from './open-signer.ts';
 import { Housekeeping } from './publish/housekeeping.ts';
 import type { LeaseTaker } from './publish/lease.ts';
 import { LiveCatalogue } from './publish/live-catalogue.ts';
 import { Publisher } from './publish/publisher.ts';
 import type { PublisherStatus } from './publish/status.ts';
+import type { Signers } from './publish/signers.ts';
 import { PublicationWaiter } from './publish/waiter.ts';
 import type { Secrets } from './secrets.ts';
-import { openFileSigner } from './signing/file-signer.ts';
-import type { Signer } from './signing/signer.ts';
+import { isSameKey } from './signing/late-signer.ts';
 import { openFileStore } from './storage/file-store.ts';
 import type { ObjectStore } from './storage/store.ts';
 
@@ -58,12 +60,63 @@ export async function openStore(
   return openS3Store(store, runtime, { access });
 }
 
-export function openLedger({ ledger }: Pick<Config, 'ledger'>): Promise<Ledger & History> {
-  return openSqliteLedger(ledger.path);
+/** @throws CountersignError `ledger-unavailable`, `ledger-invalid`, `config-invalid`, `secret-unreadable`. */
+export async function openLedger(
+  { ledger }: Pick<Config, 'ledger'>,
+  secrets: Pick<Secrets, 'ledgerPassword'>,
+  runtime: Pick<Runtime, 'clock' | 'random'> & Partial<Pick<Runtime, 'log'>>,
+): Promise<Ledger & History & Restoration> {
+  if (ledger.kind === 'sqlite') return openSqliteLedger(ledger.path);
+  const { openPostgresLedger } = await import('./ledger/postgres-ledger.ts');
+  return openPostgresLedger(postgresAccess(ledger, secrets, runtime));
 }
 
-export async function openSigner({ signer }: Pick<Config, 'signer'>, secrets: Secrets): Promise<Signer> {
-  return openFileSigner({ path: signer.path, passphrase: await secrets.signerPassphrase() });
+/** What it takes to get into the database that the configuration names. */
+export function postgresAccess(
+  location: PostgresLocation,
+  { ledgerPassword }: Pick<Secrets, 'ledgerPassword'>,
+  { clock, random, log }: Pick<Runtime, 'clock' | 'random'> & Partial<Pick<Runtime, 'log'>>,
+): PostgresAccess {
+  return {
+    location,
+    clock,
+    random,
+    ...(ledgerPassword === undefined ? {} : { password: ledgerPassword }),
+    ...(log === undefined
+      ? {}
+      : {
+          warn: (message: string) => {
+            log.warn(message);
+          },
+        }),
+  };
+}
+
+/** Opens the online key, and the one that is to replace it if there is one. `close` closes both. */
+export async function openSigners(
+  { signer, nextSigner }: Pick<Config, 'signer' | 'nextSigner'>,
+  secrets: Secrets,
+  use: SignerUse,
+): Promise<Signers & { close(): Promise<void> }> {
+  const first = await openSigner({ signer }, secrets, use);
+  if (nextSigner === undefined) return { signer: first, close: () => first.close() };
+  try {
+    const own = {
+      signerPassphrase: () => secrets.nextSignerPassphrase(),
+      vaultToken: (file: string | undefined) => secrets.vaultToken(file),
+    };
+    const next = await openSigner({ signer: nextSigner }, own, use);
+    const close = async (): Promise<void> => {
+      await Promise.all([first.close(), next.close()]);
+    };
+    // The same key twice is one key: it would sign everything twice and prove nothing.
+    if (!isSameKey(first, next)) return { signer: first, nextSigner: next, close };
+    await next.close();
+    throw new CountersignError('config-invalid', `signer and next-signer are the same key, ${first.keyid}`);
+  } catch (error) {
+    await first.close();
+    throw error;
+  }
 }
 
 /**
@@ -75,8 +128,18 @@ export async function startService(config: Config, secrets: Secrets, runtime: Ru
   const { clock, log } = runtime;
   const auth = await openAuthenticator(config);
   const tls = await readTls(config);
-  const signer = await openSigner(config, secrets);
-  const ledger = await openLedger(config);
+  const ledger = await openLedger(config, secrets, runtime);
+  const signers = await openSigners(config, secrets, {
+    clock,
+    trusted: () => trustedOnlineKeys(ledger),
+    unattended: true,
+    warn: (message) => {
+      log.warn(message);
+    },
+    waiting: ({ code, message }) => {
+      log.error({ code }, `publication waits for its signer: ${message}`);
+    },
+  });
   const store = await openStore(config, runtime);
   const metrics = createMetrics({ process: true });
   const waiter = new PublicationWaiter(ledger, clock);
@@ -87,7 +150,7 @@ export async function startService(config: Config, secrets: Secrets, runtime: Ru
     ledger,
     history: ledger,
     store,
-    signer,
+    ...signers,
     settings,
     metrics,
     waiter,
@@ -121,13 +184,19 @@ export async function startService(config: Config, secrets: Secrets, runtime: Ru
   try {
     await app.listen({ host, port });
   } catch (error) {
-    await Promise.allSettled([signer.close(), ledger.close()]);
+    await Promise.allSettled([signers.close(), ledger.close()]);
     throw new CountersignError('config-invalid', `cannot listen on ${host}:${port}: ${messageOf(error)}`, {
       cause: error,
     });
   }
   publisher.start();
   housekeeping.start();
+  ledger.watch({
+    appended: () => {
+      publisher.wake();
+    },
+    finished: () => void waiter.publishedElsewhere(),
+  });
   const address = addressOf(app.server.address() as AddressInfo, tls === undefined ? 'http' : 'https');
   log.info({ address, version: VERSION }, 'listening');
   return {
@@ -140,7 +209,7 @@ export async function startService(config: Config, secrets: Secrets, runtime: Ru
       // Intake ends first, then the publisher: what was answered before is published or safe in the ledger.
       await app.close();
       await publisher.stop();
-      await signer.close();
+      await signers.close();
       await ledger.close();
       log.info('stopped');
     },

@@ -4,8 +4,9 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import { CountersignError, messageOf } from '../lib/errors.ts';
 import { bootstrap } from '../publish/bootstrap.ts';
-import { openLedger, openSigner, openStore } from '../service.ts';
-import { MAX_BUNDLE_BYTES } from '../tuf/bundle.ts';
+import { openSigner } from '../open-signer.ts';
+import { openLedger, openStore } from '../service.ts';
+import { MAX_BUNDLE_BYTES, parseBundle, verifyBundle } from '../tuf/bundle.ts';
 import { startProgress } from './progress.ts';
 import type { Perform } from './session.ts';
 
@@ -31,10 +32,18 @@ Examples:
         const { config, secrets } = await session.load();
         const { clock, cwd } = session.context;
         const bundle = await readBundle(path.resolve(cwd, name));
-        const signer = await openSigner(config, secrets);
+        const { root } = (await verifyBundle(parseBundle(bundle), clock.now())).trusted;
+        const signer = await openSigner(config, secrets, {
+          clock,
+          trusted: () => Promise.resolve(root.signed.roles.timestamp.keyids),
+          unattended: true,
+          warn: (message) => {
+            session.note(`countersign: ${message}`);
+          },
+        });
         const progress = startProgress(session, 'signing bins');
         try {
-          const ledger = await openLedger(config);
+          const ledger = await openLedger(config, secrets, session.context);
           try {
             const store = await openStore(config, session.context);
             const report = await bootstrap(bundle, {
@@ -65,7 +74,8 @@ Examples:
     );
 }
 
-async function readBundle(file: string): Promise<Uint8Array> {
+/** @throws CountersignError `bundle-invalid`, `usage`. */
+export async function readBundle(file: string): Promise<Uint8Array> {
   try {
     const handle = await open(file, 'r');
     try {

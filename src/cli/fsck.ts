@@ -84,8 +84,8 @@ function isDirectory(directory: string): Promise<boolean> {
 }
 
 async function checkConfigured(session: Session, trustedRoot: Uint8Array | undefined): Promise<Answer> {
-  const { config } = await session.load();
-  const ledger = await openLedger(config);
+  const { config, secrets } = await session.load();
+  const ledger = await openLedger(config, secrets, session.context);
   try {
     const head = await ledger.head();
     if (head === undefined) throw new CountersignError('not-bootstrapped', 'the ledger holds no repository');

@@ -23,10 +23,10 @@ Examples:
     )
     .action(
       perform(async (session, options) => {
-        const { config } = await session.load();
+        const { config, secrets } = await session.load();
         const dryRun = options['dryRun'] === true;
         const progress = startProgress(session, 'looking at objects');
-        const ledger = await openLedger(config);
+        const ledger = await openLedger(config, secrets, session.context);
         try {
           const report = await collectGarbage({
             history: ledger,

@@ -1,13 +1,13 @@
 // countersign key: makes the online key, and shows its public part for the ceremony.
 import path from 'node:path';
 import { Option, type Command } from 'commander';
-import type { LoadedConfig } from '../config.ts';
 import { parseSigner, type SignerSetting } from '../config/backends.ts';
+import { openSigner, type SignerSecrets } from '../open-signer.ts';
 import { readSecretFile } from '../secrets.ts';
-import { openFileSigner } from '../signing/file-signer.ts';
-import { generateKeyFile, type KeyAlgorithm } from '../signing/key-file.ts';
+import type { KeyAlgorithm } from '../signing/key-file.ts';
 import { keyId } from '../tuf/keys.ts';
 import type { PublicKey } from '../tuf/metadata.ts';
+import { generateOnlineKey } from './generate-key.ts';
 import type { Answer, Perform, Session } from './session.ts';
 
 interface KeyOptions {
@@ -28,19 +28,22 @@ export function addKeyCommand(program: Command, perform: Perform): void {
     .addHelpText(
       'after',
       `
-The key is encrypted under a passphrase, which comes from --passphrase-file, from the file that
-signer-passphrase names, or from COUNTERSIGN_SIGNER_PASSPHRASE.
+A key file is encrypted under a passphrase, which comes from --passphrase-file, from the file that
+signer-passphrase names, or from COUNTERSIGN_SIGNER_PASSPHRASE. A key in Vault (vault:) or on a token
+(pkcs11:) is made there and cannot leave.
 
 Examples:
   (umask 077; openssl rand -base64 30 > online.passphrase)
   countersign key generate --passphrase-file online.passphrase
-  countersign key generate --signer file:./spare.key --algorithm ecdsa-p256 --json`,
+  countersign key generate --signer file:./spare.key --algorithm ecdsa-p256 --json
+  countersign key generate --signer 'vault:transit/online?address=https://vault.example.org:8200'`,
     )
     .action(
       perform(async (session, raw) => {
         const { algorithm = 'ed25519', ...options } = raw as KeyOptions;
-        const { path: file, passphrase } = await openSettings(session, options);
-        return describeKey(file, await generateKeyFile({ path: file, passphrase, algorithm }));
+        const { signer, uri, secrets } = await openSettings(session, options);
+        const { clock } = session.context;
+        return describeKey(signer, uri, await generateOnlineKey(signer, secrets, algorithm, clock));
       }),
     );
   withKeyOptions(key.command('show'))
@@ -54,48 +57,62 @@ Examples:
     )
     .action(
       perform(async (session, raw) => {
-        const settings = await openSettings(session, raw);
-        const signer = await openFileSigner(settings);
-        await signer.close();
-        return describeKey(settings.path, signer.publicKey);
+        const { signer, uri, secrets } = await openSettings(session, raw);
+        const opened = await openSigner({ signer }, secrets, {
+          clock: session.context.clock,
+          trusted: () => Promise.resolve([]),
+          // A person runs this, with a PIN that was just corrected perhaps.
+          unattended: false,
+          warn: (message) => {
+            session.note(`countersign: ${message}`);
+          },
+        });
+        await opened.close();
+        return describeKey(signer, uri, opened.publicKey);
       }),
     );
 }
 
 function withKeyOptions(command: Command): Command {
   return command
-    .option('--signer <uri>', 'where the key is, file:FILE (default: "signer" of the configuration)')
-    .option('--passphrase-file <file>', 'a private file with the passphrase');
+    .option('--signer <uri>', 'where the key is (default: "signer" of the configuration)')
+    .option('--passphrase-file <file>', 'a private file with the passphrase, or with the PIN of a token');
 }
 
-async function openSettings(
-  session: Session,
-  options: KeyOptions,
-): Promise<{ path: string; passphrase: string }> {
-  const loaded = await session.load();
-  const { path: file } = signerOf(session, options, loaded);
-  return { path: file, passphrase: await passphraseOf(session, options, loaded) };
+interface KeySettings {
+  readonly signer: SignerSetting;
+  /** As it was given. */
+  readonly uri: string;
+  readonly secrets: SignerSecrets;
 }
 
-function signerOf({ context }: Session, { signer }: KeyOptions, { config }: LoadedConfig): SignerSetting {
-  return signer === undefined
-    ? config.signer
-    : parseSigner({ value: signer, source: '--signer' }, context.cwd);
-}
-
-function passphraseOf(
-  { context }: Session,
-  { passphraseFile }: KeyOptions,
-  { secrets }: LoadedConfig,
-): Promise<string> {
-  if (passphraseFile === undefined) return secrets.signerPassphrase();
-  return readSecretFile(path.resolve(context.cwd, passphraseFile), 'passphrase file');
-}
-
-function describeKey(file: string, key: PublicKey): Answer {
-  const keyid = keyId(key);
+async function openSettings(session: Session, options: KeyOptions): Promise<KeySettings> {
+  const { cwd } = session.context;
+  const { config, secrets } = await session.load();
+  const { signer: uri, passphraseFile } = options;
+  const signer = uri === undefined ? config.signer : parseSigner({ value: uri, source: '--signer' }, cwd);
   return {
-    json: { file, keyid, key },
-    text: [`key file  ${file}`, `key id    ${keyid}`, `public    ${JSON.stringify(key)}`].join('\n'),
+    signer,
+    uri: uri ?? signer.kind,
+    secrets:
+      passphraseFile === undefined
+        ? secrets
+        : {
+            signerPassphrase: () => readSecretFile(path.resolve(cwd, passphraseFile), 'passphrase file'),
+            vaultToken: (file) => secrets.vaultToken(file),
+          },
+  };
+}
+
+function describeKey(signer: SignerSetting, uri: string, key: PublicKey): Answer {
+  const keyid = keyId(key);
+  const isFile = signer.kind === 'file';
+  return {
+    json: { ...(isFile ? { file: signer.path } : { signer: uri }), keyid, key },
+    text: [
+      isFile ? `key file  ${signer.path}` : `signer    ${uri}`,
+      `key id    ${keyid}`,
+      `public    ${JSON.stringify(key)}`,
+    ].join('\n'),
   };
 }

@@ -1,24 +1,22 @@
 // The URIs that say where things are: what this version can open, and a clear refusal for everything else.
 import path from 'node:path';
 import { CountersignError } from '../lib/errors.ts';
+import { parsePostgres, type PostgresSetting } from './postgres-uri.ts';
 import { parseS3, type S3Setting } from './s3-uri.ts';
+import { KEY_SERVICE_FORMS, parseKeyService, type KeyServiceSetting } from './signer-uri.ts';
 import type { Given } from './settings.ts';
 
 export type StoreSetting =
   /** `directory` is absolute. */
   { readonly kind: 'file'; readonly directory: string } | S3Setting;
 
-export interface LedgerSetting {
-  readonly kind: 'sqlite';
-  /** Absolute. */
-  readonly path: string;
-}
+export type LedgerSetting =
+  /** `path` is absolute. */
+  { readonly kind: 'sqlite'; readonly path: string } | PostgresSetting;
 
-export interface SignerSetting {
-  readonly kind: 'file';
-  /** Absolute. */
-  readonly path: string;
-}
+export type SignerSetting =
+  /** `path` is absolute. */
+  { readonly kind: 'file'; readonly path: string } | KeyServiceSetting;
 
 export type TargetsSetting =
   | { readonly kind: 'file'; readonly directory: string }
@@ -41,12 +39,18 @@ export function parseStore(given: Given, base: string): StoreSetting {
 
 /** @throws CountersignError `config-invalid`. */
 export function parseLedger(given: Given, base: string): LedgerSetting {
-  return { kind: 'sqlite', path: pathAfter('sqlite', given, base) };
+  if (/^postgres(ql)?:/.test(String(given.value))) return parsePostgres(given, base);
+  return { kind: 'sqlite', path: pathAfter('sqlite', given, base, ' and postgres://USER@HOST/DATABASE') };
 }
 
 /** @throws CountersignError `config-invalid`. */
 export function parseSigner(given: Given, base: string): SignerSetting {
-  return { kind: 'file', path: pathAfter('file', given, base) };
+  return (
+    parseKeyService(given, base) ?? {
+      kind: 'file',
+      path: pathAfter('file', given, base, `, ${KEY_SERVICE_FORMS.join(', ')}`),
+    }
+  );
 }
 
 /** @throws CountersignError `config-invalid`. */

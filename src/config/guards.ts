@@ -5,6 +5,7 @@ import { CountersignError, messageOf } from '../lib/errors.ts';
 import { isLoopbackHost, type LedgerSetting, type ListenSetting, type SignerSetting } from './backends.ts';
 import type { StoreSetting, TargetsSetting } from './backends.ts';
 import type { Given } from './settings.ts';
+import { secretFiles } from './signer-uri.ts';
 
 /** Ten years: a longer duration is a slip of the finger, and dates beyond year 9999 have no TUF form. */
 const MAX_DURATION_MS = 3650 * 86_400_000;
@@ -57,6 +58,7 @@ interface Checked {
   readonly store: StoreSetting;
   readonly ledger: LedgerSetting;
   readonly signer: SignerSetting;
+  readonly nextSigner?: SignerSetting;
   readonly targets: TargetsSetting;
   readonly listen: ListenSetting;
   readonly tls?: { readonly key: string };
@@ -67,7 +69,10 @@ interface Checked {
 }
 
 /** @throws CountersignError `config-invalid` that names both settings. */
-export function checkTogether(config: Checked, passphraseFile: string | undefined): void {
+export function checkTogether(
+  config: Checked,
+  secretFiles: Readonly<Record<string, string | undefined>>,
+): void {
   const { publish, lifetimes, retention, listen } = config;
   if (config.auth === undefined && !isLoopbackHost(listen.host)) {
     throw invalid(
@@ -91,18 +96,19 @@ export function checkTogether(config: Checked, passphraseFile: string | undefine
       `retention.events (${formatDuration(retention.eventsMs)}) is shorter than retention.snapshots (${formatDuration(retention.snapshotsMs)})`,
     );
   }
-  checkPrivatePaths(config, passphraseFile);
+  checkPrivatePaths(config, secretFiles);
 }
 
 /** Store and target files are public: nothing private may be below their directories. */
-function checkPrivatePaths(config: Checked, passphraseFile: string | undefined): void {
+function checkPrivatePaths(config: Checked, secretFiles: Readonly<Record<string, string | undefined>>): void {
   const open: { readonly key: string; readonly directory: string }[] = [];
   if (config.store.kind === 'file') open.push({ key: 'store', directory: config.store.directory });
   if (config.targets.kind === 'file') open.push({ key: 'targets', directory: config.targets.directory });
   const closed: readonly (readonly [string, string | undefined])[] = [
-    ['ledger', config.ledger.path],
-    ['signer', config.signer.path],
-    ['signer-passphrase', passphraseFile],
+    ['ledger', config.ledger.kind === 'sqlite' ? config.ledger.path : undefined],
+    ...filesOf('signer', config.signer),
+    ...(config.nextSigner === undefined ? [] : filesOf('next-signer', config.nextSigner)),
+    ...Object.entries(secretFiles),
     ['auth.tokens', config.auth?.tokens],
     ['tls.key', config.tls?.key],
   ];
@@ -115,6 +121,11 @@ function checkPrivatePaths(config: Checked, passphraseFile: string | undefined):
       }
     }
   }
+}
+
+function filesOf(key: string, signer: SignerSetting): (readonly [string, string | undefined])[] {
+  const files = signer.kind === 'file' ? [signer.path] : secretFiles(signer);
+  return files.map((file) => [key, file]);
 }
 
 function isInside(directory: string, file: string): boolean {

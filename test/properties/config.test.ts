@@ -178,11 +178,22 @@ describe('refusals name the key and the way out', () => {
     ],
     [
       'PostgreSQL',
-      'ledger: postgres://u@h/db',
+      'ledger: mysql://u@h/db',
       {},
-      /ledger has the kind "postgres:"; this version knows sqlite:PATH$/,
+      /ledger has the kind "mysql:"; this version knows sqlite:PATH and postgres:/,
     ],
-    ['Vault', 'signer: vault:transit/KEY', {}, /signer has the kind "vault:"; this version knows file:PATH$/],
+    [
+      'unknown signer',
+      'signer: hsm:KEY',
+      {},
+      /signer has the kind "hsm:"; this version knows file:PATH, vault:MOUNT/,
+    ],
+    [
+      'Vault without a server',
+      'signer: vault:transit/KEY',
+      {},
+      /signer has no address=; the form is vault:MOUNT\/KEY/,
+    ],
     [
       'bare path',
       'store: ./repository',
@@ -367,7 +378,11 @@ describe('secrets', () => {
   });
 
   test('nothing prints a secret', () => {
-    const secrets = new Secrets({ passphrase: 'hunter2', token: 'hunter2' });
+    const secrets = new Secrets({
+      passphrase: { value: 'hunter2' },
+      nextPassphrase: { value: 'hunter2' },
+      token: 'hunter2',
+    });
     const printed = [
       inspect({ secrets }),
       JSON.stringify({ secrets }),
