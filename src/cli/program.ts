@@ -9,9 +9,12 @@ import { addDemoCommand } from './demo.ts';
 import { failureOf, type ExitStatus } from './exit.ts';
 import { addFsckCommand } from './fsck.ts';
 import { addGcCommand } from './gc.ts';
+import { addImportCommand } from './import.ts';
 import { addInitCommand } from './init.ts';
 import { addKeyCommand } from './key.ts';
 import { addPublishCommand } from './publish.ts';
+import { addRenewCommand } from './renew.ts';
+import { addReconcileCommand } from './reconcile.ts';
 import { addServeCommand } from './serve.ts';
 import { Session, type CliContext, type GlobalOptions, type Perform } from './session.ts';
 import { addStatusCommand } from './status.ts';
@@ -78,12 +81,15 @@ Examples:
     addKeyCommand,
     addBootstrapCommand,
     addServeCommand,
+    addImportCommand,
+    addRenewCommand,
     addPublishCommand,
     addStatusCommand,
     addClientCommand,
     addFsckCommand,
     addGcCommand,
     addCopyCommand,
+    addReconcileCommand,
     addDemoCommand,
   ];
   for (const addCommand of add) addCommand(program, perform);

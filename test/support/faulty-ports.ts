@@ -10,7 +10,16 @@ export const FAULTS = ['fails', 'fails although it took place', 'dies after it']
 export type Fault = (typeof FAULTS)[number];
 
 const STORE_WRITES = ['putImmutable', 'replace', 'remove'] as const;
-const LEDGER_WRITES = ['append', 'advance', 'finish', 'lease', 'prune', 'placeOrder', 'settleOrder'] as const;
+const LEDGER_WRITES = [
+  'append',
+  'advance',
+  'adopt',
+  'finish',
+  'lease',
+  'prune',
+  'placeOrder',
+  'settleOrder',
+] as const;
 export type Write = (typeof STORE_WRITES)[number] | (typeof LEDGER_WRITES)[number];
 
 export interface PlannedFault {
