@@ -1,6 +1,7 @@
 // One command in the folder of one ceremony: where the folder is, and the transcript that every step goes into.
 import path from 'node:path';
 import type { Command } from 'commander';
+import { sha256Hex } from '../src/lib/bytes.ts';
 import { CountersignError } from '../src/lib/errors.ts';
 import { VERSION } from '../src/lib/version.ts';
 import type { CeremonyContext } from './context.ts';
@@ -25,13 +26,21 @@ export function folderOf({ cwd }: CeremonyContext, options: { readonly folder?: 
  * @throws CountersignError `transcript-invalid`, `transcript-locked`, `usage`.
  */
 export async function record(
-  { clock, random, tool }: CeremonyContext,
+  context: CeremonyContext,
   folder: string,
   ceremony: string,
   step: TranscriptStep,
 ): Promise<void> {
-  const { sha256 } = tool ?? (await ownDigest());
-  await new Transcript(folder, { clock, random, ceremony, version: VERSION, tool: sha256 }).append(step);
+  const { clock, random } = context;
+  const tool = (context.tool ?? (await ownDigest())).sha256;
+  const computer = await computerId(context);
+  await new Transcript(folder, { clock, random, ceremony, computer, version: VERSION, tool }).append(step);
+}
+
+/** Stands for this computer until it is started again; the same for all where Linux does not say. */
+async function computerId({ machine }: CeremonyContext): Promise<string> {
+  const boot = await machine?.read('/proc/sys/kernel/random/boot_id');
+  return sha256Hex(`countersign computer ${boot?.trim() ?? ''}`).slice(0, 16);
 }
 
 /**

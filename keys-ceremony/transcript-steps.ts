@@ -11,7 +11,7 @@ interface FactTypes {
   /** SHA-256 of a public key. */
   readonly keyid: string;
   readonly keyids: readonly string[];
-  /** Random, public, 16 hex digits: tells the transcripts of two computers apart. */
+  /** Public, 16 hex digits: tells computers, and their transcripts, apart. */
   readonly id: string;
   /** Letters, digits, dot and dash: a holder, a role, a command, a check, an error code. */
   readonly name: string;
@@ -54,7 +54,14 @@ const FITS: Readonly<Record<FactKind, (value: JsonValue) => boolean>> = {
 /** Every step and its facts. A kind in a list of one may be left out. */
 const STEPS = {
   /** The first line of every transcript. */
-  begun: { format: 'name', transcript: 'id', ceremony: 'name', version: 'version', tool: 'sha256' },
+  begun: {
+    format: 'name',
+    transcript: 'id',
+    computer: 'id',
+    ceremony: 'name',
+    version: 'version',
+    tool: 'sha256',
+  },
   /** Bytes before this line were cut off, by a power cut or a full disk; nothing of them counts. */
   recovered: { bytes: 'count', sha256: 'sha256' },
   /** Any command that ended with an error of the catalogue. */

@@ -1,15 +1,17 @@
 // The transcript of one computer: every step of a ceremony, appended to a file that is never rewritten. A line is on the
 // disk before the step that it stands for is reported as done.
 import { constants } from 'node:fs';
-import { open, type FileHandle } from 'node:fs/promises';
+import { open, rename, unlink, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
-import { sha256Hex } from '../src/lib/bytes.ts';
+import { equalBytes, sha256Hex } from '../src/lib/bytes.ts';
 import type { Clock } from '../src/lib/clock.ts';
 import { CountersignError, messageOf } from '../src/lib/errors.ts';
 import { formatExpires } from '../src/tuf/lifetimes.ts';
+import { foreignTranscriptFile, readRegularFile } from './ceremony-folder.ts';
 import type { RandomSource } from './ceremony-key.ts';
 import {
   lineText,
+  MAX_TRANSCRIPT_BYTES,
   TRANSCRIPT_FORMAT,
   verifyTranscript,
   type VerifiedTranscript,
@@ -28,6 +30,11 @@ export interface TranscriptSource {
   readonly clock: Clock;
   readonly random: RandomSource;
   readonly ceremony: string;
+  /**
+   * 16 hex digits that stand for this computer since it was started. People carry the whole folder: a transcript that
+   * another computer began is set aside, under a name of its own, and a new one begun.
+   */
+  readonly computer: string;
   /** Of this program. */
   readonly version: string;
   /** SHA-256 of the file that runs: `ownDigest()`. */
@@ -53,6 +60,7 @@ export class Transcript {
    */
   async append(step: TranscriptStep): Promise<string> {
     return underLock(`${this.path}.lock`, this.#source.clock, async () => {
+      await this.#setAsideForeign();
       let file: FileHandle;
       try {
         // O_NOFOLLOW: the file that grows must be the one in this folder.
@@ -107,13 +115,35 @@ export class Transcript {
   }
 
   #firstStep(): TranscriptStep {
-    const { ceremony, version, tool, random } = this.#source;
+    const { ceremony, computer, version, tool, random } = this.#source;
     const transcript = Buffer.from(random(ID_BYTES)).toString('hex');
-    return { step: 'begun', format: TRANSCRIPT_FORMAT, transcript, ceremony, version, tool };
+    return { step: 'begun', format: TRANSCRIPT_FORMAT, transcript, computer, ceremony, version, tool };
   }
 
   #line({ lines, head }: VerifiedTranscript, step: TranscriptStep): string {
     return lineText(lines.length + 1, head, formatExpires(this.#source.clock.now()), step);
+  }
+
+  async #setAsideForeign(): Promise<void> {
+    const bytes = await this.#read(this.path);
+    if (bytes === undefined) return;
+    const begun = verifyTranscript(bytes).lines.find((line) => line.step === 'begun');
+    if (begun === undefined || begun.computer === this.#source.computer) return;
+    const aside = path.join(path.dirname(this.path), foreignTranscriptFile(begun.transcript));
+    const known = await this.#read(aside);
+    const common = Math.min(bytes.length, known?.length ?? bytes.length);
+    if (known !== undefined && !equalBytes(known.subarray(0, common), bytes.subarray(0, common))) {
+      throw new CountersignError('transcript-invalid', `${this.path} and ${aside} contradict each other`);
+    }
+    // The longer one stays.
+    await (known !== undefined && known.length >= bytes.length
+      ? unlink(this.path)
+      : rename(this.path, aside));
+    await this.#syncFolder();
+  }
+
+  async #read(file: string): Promise<Buffer | undefined> {
+    return readRegularFile(file, MAX_TRANSCRIPT_BYTES);
   }
 
   /** Makes the name of a new file durable. */

@@ -10,6 +10,8 @@ import { runChild } from '../support/child.ts';
 import { NOW } from '../support/genesis-repository.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
+/** Each process compiles its modules first, which takes seconds on a busy computer. */
+const PROCESSES = { timeout: 120_000 };
 const HASH = 'b'.repeat(64);
 const ROUNDS = process.env['SLOW'] === undefined ? 2 : 20;
 /** Every byte with SLOW=1; else one in so many. */
@@ -18,6 +20,7 @@ const SOURCE: TranscriptSource = {
   clock: { now: () => NOW, sleep: () => Promise.resolve() },
   random: (bytes) => new Uint8Array(bytes).fill(7),
   ceremony: 'trial',
+  computer: '0123456789abcdef',
   version: '1.0.0',
   tool: 'a'.repeat(64),
 };
@@ -166,16 +169,44 @@ test('a fact of the wrong kind never reaches the file', async () => {
   expect((await readFile(path)).equals(bytes)).toBe(true);
 });
 
+test('a folder that came from another computer: its transcript is set aside, and a new one begun', async () => {
+  const { folder, path, bytes } = await written(3);
+  const other = new Transcript(folder, {
+    ...SOURCE,
+    computer: 'f'.repeat(16),
+    random: (n) => new Uint8Array(n).fill(8),
+  });
+  await other.append(MERGED);
+  const aside = join(folder, 'transcript.0707070707070707.ndjson');
+  expect((await readFile(aside)).equals(bytes)).toBe(true);
+  const begun = verifyTranscript(await readFile(path)).lines[0];
+  expect(begun).toMatchObject({ step: 'begun', computer: 'f'.repeat(16), transcript: '0808080808080808' });
+  // The stick goes to and fro: an older copy gives way, a longer one takes the place, a contradiction is refused.
+  await writeFile(path, bytes.subarray(0, bytes.lastIndexOf('\n', bytes.length - 2) + 1));
+  await other.append(MERGED);
+  expect((await readFile(aside)).equals(bytes)).toBe(true);
+  await writeFile(path, bytes);
+  await new Transcript(folder, SOURCE).append(MERGED);
+  const longer = await readFile(path);
+  await other.append(MERGED);
+  expect((await readFile(aside)).equals(longer)).toBe(true);
+  await writeFile(path, bytes);
+  await new Transcript(folder, SOURCE).append({ ...MERGED, file: 'signatures/another.json' });
+  await expect(other.append(MERGED)).rejects.toMatchObject({ code: 'transcript-invalid' });
+});
+
 test('is not written through a symbolic link', async () => {
   const folder = await tempDir();
   const elsewhere = join(folder, 'elsewhere');
   await writeFile(elsewhere, '');
   await symlink(elsewhere, join(folder, TRANSCRIPT_FILE));
-  await expect(new Transcript(folder, SOURCE).append(MERGED)).rejects.toMatchObject({ code: 'usage' });
+  await expect(new Transcript(folder, SOURCE).append(MERGED)).rejects.toMatchObject({
+    code: 'ceremony-file-invalid',
+  });
   expect((await stat(elsewhere)).size).toBe(0);
 });
 
-test('two processes write one chain', async () => {
+test('two processes write one chain', PROCESSES, async () => {
   const folder = await tempDir();
   const children = [1, 2].map(() => runChild('transcript-writer.ts', [folder, '10']));
   expect(await Promise.all(children.map(({ ended }) => ended))).toEqual([0, 0]);
@@ -185,37 +216,45 @@ test('two processes write one chain', async () => {
   expect(writers.size).toBe(2);
 });
 
-test('a process that is killed at any moment leaves a chain that the next one continues', async () => {
-  const folder = await tempDir();
-  const path = join(folder, TRANSCRIPT_FILE);
-  let least = 0;
-  for (let round = 0; round < ROUNDS; round++) {
-    const child = runChild('transcript-writer.ts', [folder, '10000']);
-    await child.untilLines(round + 1);
-    child.process.kill('SIGKILL');
-    expect(await child.ended).toBe('SIGKILL');
-    const { lines } = verifyTranscript(await readFile(path));
-    // What was reported as written is there.
-    least += child.lines.length;
-    expect(lines.length).toBeGreaterThanOrEqual(least);
-  }
-  await new Transcript(folder, SOURCE).append(MERGED);
-  expect(verifyTranscript(await readFile(path)).torn).toBeUndefined();
-});
+test(
+  'a process that is killed at any moment leaves a chain that the next one continues',
+  PROCESSES,
+  async () => {
+    const folder = await tempDir();
+    const path = join(folder, TRANSCRIPT_FILE);
+    let least = 0;
+    for (let round = 0; round < ROUNDS; round++) {
+      const child = runChild('transcript-writer.ts', [folder, '10000']);
+      await child.untilLines(round + 1);
+      child.process.kill('SIGKILL');
+      expect(await child.ended).toBe('SIGKILL');
+      const { lines } = verifyTranscript(await readFile(path));
+      // What was reported as written is there.
+      least += child.lines.length;
+      expect(lines.length).toBeGreaterThanOrEqual(least);
+    }
+    await new Transcript(folder, SOURCE).append(MERGED);
+    expect(verifyTranscript(await readFile(path)).torn).toBeUndefined();
+  },
+);
 
-test('a lock that a killed process left is taken over, one of a living process is not', async () => {
-  const { folder, path } = await written(2);
-  const child = runChild('transcript-writer.ts', [await tempDir(), '1']);
-  await child.ended;
-  await writeFile(`${path}.lock`, String(child.process.pid));
-  await new Transcript(folder, SOURCE).append(MERGED);
-  await writeFile(`${path}.lock`, String(process.pid));
-  await expect(new Transcript(folder, SOURCE).append(MERGED)).rejects.toMatchObject({
-    code: 'transcript-locked',
-  });
-});
+test(
+  'a lock that a killed process left is taken over, one of a living process is not',
+  PROCESSES,
+  async () => {
+    const { folder, path } = await written(2);
+    const child = runChild('transcript-writer.ts', [await tempDir(), '1']);
+    await child.ended;
+    await writeFile(`${path}.lock`, String(child.process.pid));
+    await new Transcript(folder, SOURCE).append(MERGED);
+    await writeFile(`${path}.lock`, String(process.pid));
+    await expect(new Transcript(folder, SOURCE).append(MERGED)).rejects.toMatchObject({
+      code: 'transcript-locked',
+    });
+  },
+);
 
-test('a full disk stops the step, and the next one goes on from there', async () => {
+test('a full disk stops the step, and the next one goes on from there', PROCESSES, async () => {
   const folder = await tempDir();
   // A file of the child may have 1 KiB: four lines.
   const child = runChild('transcript-writer.ts', [folder, '100'], { fileSizeLimitKiB: 1 });

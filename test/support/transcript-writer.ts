@@ -9,6 +9,7 @@ const transcript = new Transcript(folder, {
   clock: systemClock,
   random: randomBytes,
   ceremony: 'trial',
+  computer: '0123456789abcdef',
   version: '1.0.0',
   tool: 'a'.repeat(64),
 });
