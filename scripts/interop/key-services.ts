@@ -20,9 +20,9 @@ export function installOpenBao(): Promise<Component> {
   });
 }
 
-/** `program` is `moto_server`. */
+/** `program` is the Python that runs test/interop/moto_kms.py. */
 export function installMoto(): Promise<Component> {
-  return component('moto (emulator)', 'moto-kms-5.2.5', 'bin/moto_server', async (folder) => {
+  return component('moto (emulator)', 'moto-kms-5.2.5', 'bin/python', async (folder) => {
     await virtualEnvironment(folder, MOTO);
   });
 }

@@ -43,17 +43,28 @@ export async function openKmsSigner(location: KmsLocation): Promise<Signer> {
         throw kmsUnavailable(location.key, error);
       });
     const { KeyId: arn, KeySpec: spec, KeyUsage: usage, PublicKey: der } = answer;
-    if (spec !== 'ECC_NIST_P256' || usage !== 'SIGN_VERIFY' || der === undefined || arn === undefined) {
+    const publicKey = der === undefined ? undefined : p256KeyIn(der);
+    if (publicKey === undefined || usage !== 'SIGN_VERIFY' || arn === undefined) {
+      const kind = spec ?? 'another kind of key';
       throw new CountersignError(
         'config-invalid',
-        `KMS key ${location.key} is ${spec ?? '?'} for ${usage ?? '?'}, expected ECC_NIST_P256 for SIGN_VERIFY`,
+        `KMS key ${location.key} is ${kind} for ${usage ?? 'nothing'}, expected ECC_NIST_P256 for SIGN_VERIFY`,
       );
     }
-    const publicKey = publicKeyOf(createPublicKey({ key: Buffer.from(der), format: 'der', type: 'spki' }));
     return new KmsSigner(client, arn, publicKey);
   } catch (error) {
     client.destroy();
     throw error;
+  }
+}
+
+/** The TUF form of a P-256 key; undefined for any other. */
+function p256KeyIn(der: Uint8Array): PublicKey | undefined {
+  try {
+    const key = publicKeyOf(createPublicKey({ key: Buffer.from(der), format: 'der', type: 'spki' }));
+    return key.keytype === 'ecdsa' ? key : undefined;
+  } catch {
+    return undefined;
   }
 }
 
