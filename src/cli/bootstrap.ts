@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { CountersignError, messageOf } from '../lib/errors.ts';
-import { bootstrap } from '../publish/bootstrap.ts';
+import { bootstrap, type BootstrapReport } from '../publish/bootstrap.ts';
 import { openSigner } from '../open-signer.ts';
 import { openLedger, openStore } from '../service.ts';
 import { MAX_BUNDLE_BYTES, parseBundle, verifyBundle } from '../tuf/bundle.ts';
@@ -57,9 +57,9 @@ Examples:
               ...session.leaseTaker,
             });
             progress.end();
-            const { snapshot, bins, rootVersion, resumed } = report;
+            const { snapshot, bins, rootVersion } = report;
             const text = [
-              `${resumed ? 'finished the interrupted bootstrap' : 'founded the repository'}: snapshot ${snapshot}, ${bins} bins, root version ${rootVersion}`,
+              `${done(report)}: snapshot ${snapshot}, ${bins} bins, root version ${rootVersion}`,
               'next: countersign serve',
             ];
             return { json: report, text: text.join('\n') };
@@ -75,6 +75,11 @@ Examples:
 }
 
 /** @throws CountersignError `bundle-invalid`, `usage`. */
+function done({ resumed, alreadyComplete }: BootstrapReport): string {
+  if (alreadyComplete) return 'already complete, nothing was done';
+  return resumed ? 'finished the interrupted bootstrap' : 'founded the repository';
+}
+
 export async function readBundle(file: string): Promise<Uint8Array> {
   try {
     const handle = await open(file, 'r');

@@ -1,6 +1,6 @@
 // The first publication: takes a ceremony's bundle into an empty ledger and an empty store. It follows the commit
 // protocol of every other publication; when it is interrupted, the same command with the same bundle finishes it.
-import { sha256Hex } from '../lib/bytes.ts';
+import { equalBytes, sha256Hex } from '../lib/bytes.ts';
 import type { Clock } from '../lib/clock.ts';
 import { CountersignError } from '../lib/errors.ts';
 import type { History, Intent, Lease, Ledger } from '../ledger/ledger.ts';
@@ -9,6 +9,7 @@ import type { ObjectStore } from '../storage/store.ts';
 import { BinDocument } from '../tuf/bin-document.ts';
 import { checkOnlineKey, parseBundle, verifyBundle, type VerifiedBundle } from '../tuf/bundle.ts';
 import { METADATA_PREFIX } from '../tuf/layout.ts';
+import { MAX_METADATA_BYTES } from '../tuf/metadata-limits.ts';
 import { SnapshotDocument } from '../tuf/snapshot-document.ts';
 import { publishSnapshot, writeBins } from './commit.ts';
 import { takeLease, type LeaseTaker } from './lease.ts';
@@ -34,6 +35,8 @@ export interface BootstrapReport {
   readonly bins: number;
   readonly rootVersion: number;
   readonly resumed: boolean;
+  /** True: an earlier run with the same bundle did all of it, and nothing was published since. */
+  readonly alreadyComplete: boolean;
 }
 
 /**
@@ -62,6 +65,7 @@ async function found(
   ports: BootstrapPorts,
 ): Promise<BootstrapReport> {
   const { ledger, store, signer, clock } = ports;
+  if (await isComplete(ports, bundle)) return reportOf(bundle, { resumed: false, alreadyComplete: true });
   const interrupted = await interruptedBootstrap(ports, digest);
   const intent = interrupted ?? genesis(bundle, digest, clock.now(), ports.lifetimes);
   if (interrupted === undefined) {
@@ -88,12 +92,25 @@ async function found(
   const sealed = await sealSnapshot([signer], roles, snapshot);
   const timestamp = interrupted === undefined ? undefined : await loadTimestamp(store, roles);
   await publishSnapshot(ports, roles, { intent, changes: [] }, digests, sealed, timestamp);
-  return {
-    snapshot: intent.snapshot,
-    bins: intent.bins.length,
-    rootVersion: intent.roles.root,
-    resumed: interrupted !== undefined,
-  };
+  return reportOf(bundle, { resumed: interrupted !== undefined, alreadyComplete: false });
+}
+
+function reportOf(
+  { layout, trusted }: VerifiedBundle,
+  run: Pick<BootstrapReport, 'resumed' | 'alreadyComplete'>,
+): BootstrapReport {
+  return { snapshot: 1, bins: layout.count, rootVersion: trusted.root.signed.version, ...run };
+}
+
+/** Whether the ledger stands where this bundle puts it: the process before may have died before it could say so. */
+async function isComplete({ history, store }: BootstrapPorts, bundle: VerifiedBundle): Promise<boolean> {
+  const head = await history.head();
+  if (head?.snapshot !== 1 || head.unfinished !== undefined) return false;
+  for (const { file } of sealedBundle(bundle)) {
+    const object = await store.get(file.name, MAX_METADATA_BYTES.targets);
+    if (object === undefined || !equalBytes(object.bytes, file.bytes)) return false;
+  }
+  return true;
 }
 
 function genesis(bundle: VerifiedBundle, digest: string, now: number, lifetimes: Lifetimes): Intent {

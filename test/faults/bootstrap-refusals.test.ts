@@ -6,7 +6,14 @@ import { BinLayout } from '../../src/tuf/bins.ts';
 import { serializeBundle, type Bundle } from '../../src/tuf/bundle.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { memoryStore, type MemoryStore } from '../support/memory-store.ts';
-import { DAILY, FOUNDED_AT, foundRepository, makeOfflineKeys, testBundle } from '../support/repository.ts';
+import {
+  DAILY,
+  FOUNDED_AT,
+  foundRepository,
+  makeOfflineKeys,
+  publishPaths,
+  testBundle,
+} from '../support/repository.ts';
 import { throwawaySigner } from '../support/throwaway-signer.ts';
 
 const YEAR_MS = 366 * 86_400_000;
@@ -87,13 +94,31 @@ test('a store that holds something', async () => {
 });
 
 test('a ledger that holds a repository', async () => {
-  const { ports, bundleBytes, store } = await foundRepository();
-  const before = store.names();
-  await expect(bootstrap(bundleBytes, { ...ports, lifetimes: DAILY })).rejects.toMatchObject({
+  const repository = await foundRepository();
+  const { ports, bundleBytes, store } = repository;
+  const stranger = await foundRepository({ seed: 2, store: memoryStore() });
+  const same = { ...ports, lifetimes: DAILY, signer: stranger.signer };
+  await expect(bootstrap(stranger.bundleBytes, same)).rejects.toMatchObject({
     code: 'not-empty',
     message: 'the ledger holds a repository at snapshot 1 already',
   });
+  await publishPaths(repository, ['packages/a.whl']);
+  const before = store.names();
+  await expect(bootstrap(bundleBytes, { ...ports, lifetimes: DAILY })).rejects.toMatchObject({
+    code: 'not-empty',
+    message: 'the ledger holds a repository at snapshot 2 already',
+  });
   expect(store.names()).toEqual(before);
+});
+
+test('the same bundle again, when nobody saw that it was done: it is done', async () => {
+  const { ports, bundleBytes, store } = await foundRepository();
+  const before = store.names();
+  const again = { ...ports, lifetimes: DAILY };
+  expect(await bootstrap(bundleBytes, again)).toMatchObject({ snapshot: 1, bins: 16, alreadyComplete: true });
+  expect(store.names()).toEqual(before);
+  store.tamper('metadata/1.bins.json', Buffer.from('{}'));
+  await expect(bootstrap(bundleBytes, again)).rejects.toMatchObject({ code: 'not-empty' });
 });
 
 test('while it would be well otherwise', async () => {

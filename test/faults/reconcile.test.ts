@@ -76,11 +76,10 @@ function pathIn({ layout }: Repository, bin: number, tag: string): string {
   }
 }
 
-function portsOf({ ports, store }: Repository, told: UnknownTarget[] = []): ReconcilePorts {
-  const { ledger, clock, holder, isGone } = ports;
-  const restorable = ledger as SqliteLedger;
+function portsOf({ ports, ledger, store }: Repository, told: UnknownTarget[] = []): ReconcilePorts {
+  const { clock, holder, isGone } = ports;
   const tell = (target: UnknownTarget): unknown => told.push(target);
-  return { ledger: restorable, store, clock, lifetimes: DAILY, holder, isGone, tell };
+  return { ledger, store, clock, lifetimes: DAILY, holder, isGone, tell };
 }
 
 async function gapOf(repository: Repository, options: Partial<ReconcilePorts> = {}): Promise<Gap> {
