@@ -7,9 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'libsql';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { systemClock } from '../../src/lib/clock.ts';
 import { openSqliteLedger, type SqliteLedger } from '../../src/ledger/sqlite-ledger.ts';
 import { digests, event, intent, target } from '../support/ledger-fixtures.ts';
 import { adoptionContract } from './adoption.contract.ts';
+import { eventually } from '../support/publisher-process.ts';
 import { ledgerContract, publish, refused } from './ledger.contract.ts';
 
 ledgerContract('sqlite in a file', async () => {
@@ -146,6 +148,24 @@ describe('sqlite ledger file', () => {
     await b.lease({ holder: 'late', ttlMs: 100, now: 500 });
     await a.finish(intent(1), [], digests(intent(1)), 1);
     await refused('lease-lost', a.advance(epoch, intent(2)));
+  });
+
+  test('tells a watcher what another connection wrote, not what it wrote itself, until it is told to stop', async () => {
+    const [own, other] = [await open(), await open()];
+    const told = { appended: 0, finished: 0 };
+    const stop = own.watch({
+      appended: () => (told.appended += 1),
+      finished: () => (told.finished += 1),
+    });
+    await own.append([event('own')], 1);
+    await systemClock.sleep(250);
+    expect(told).toEqual({ appended: 0, finished: 0 });
+    await other.append([event('other')], 1);
+    await eventually('it is told', () => told.appended === 1 && told.finished === 1);
+    stop();
+    await other.append([event('unheard')], 1);
+    await systemClock.sleep(250);
+    expect(told).toEqual({ appended: 1, finished: 1 });
   });
 
   test('waits for the transaction of another process', async () => {

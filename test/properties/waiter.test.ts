@@ -80,6 +80,30 @@ describe('publication waiter', () => {
     await ledger.close();
   });
 
+  test('what another process publishes is told to all with one question, and wakes whom it concerns', async () => {
+    const { ledger, publish } = await ledgerWith('x', 'y');
+    let questions = 0;
+    const counted = Object.create(ledger, {
+      events: {
+        value: (ids: string[]) => {
+          questions += 1;
+          return ledger.events(ids);
+        },
+      },
+    }) as typeof ledger;
+    const waiter = new PublicationWaiter(counted, sleepless);
+    const stop = new AbortController();
+    const [first, second] = [waiter.wait(['x'], 1000, never), waiter.wait(['y'], 1000, stop.signal)];
+    await publish(1);
+    await Promise.all([waiter.publishedElsewhere(), waiter.publishedElsewhere()]);
+    expect((await first).get('x')).toEqual({ state: 'published', snapshot: 1 });
+    // One for each at first, two for both of them (the second notice came during the first), one more for x.
+    expect(questions).toBe(5);
+    stop.abort();
+    expect((await second).get('y')).toEqual({ state: 'accepted' });
+    await ledger.close();
+  });
+
   test('what another process publishes is found by asking', async () => {
     const { ledger, publish } = await ledgerWith('x');
     const waiter = new PublicationWaiter(ledger, systemClock);
