@@ -74,12 +74,12 @@ Examples:
     );
 }
 
-/** @throws CountersignError `bundle-invalid`, `usage`. */
 function done({ resumed, alreadyComplete }: BootstrapReport): string {
   if (alreadyComplete) return 'already complete, nothing was done';
   return resumed ? 'finished the interrupted bootstrap' : 'founded the repository';
 }
 
+/** @throws CountersignError `bundle-invalid`, `usage`. */
 export async function readBundle(file: string): Promise<Uint8Array> {
   try {
     const handle = await open(file, 'r');
