@@ -1,12 +1,15 @@
 // The life of a repository's offline keys: holders in separate directories who exchange files only. Every bundle is
 // verified as the service does, and the last one by tuf-js from root 1.
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { Updater } from 'tuf-js';
+import { DownloadHTTPError } from 'tuf-js/dist/error.js';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { parseBundle, verifyBundle, type VerifiedBundle } from '../../src/tuf/bundle.ts';
 import { formatExpires } from '../../src/tuf/lifetimes.ts';
-import type { Computer} from '../support/ceremony-people.ts';
+import type { Computer } from '../support/ceremony-people.ts';
 import { heldKey, holdCeremony } from '../support/ceremony-people.ts';
-import { NOW } from '../support/genesis-repository.ts';
+import { binFile, NOW, onlineFiles, testKey } from '../support/genesis-repository.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const DAY_MS = 86_400_000;
@@ -121,4 +124,62 @@ test('ten years of keys, from genesis to a compromise', { timeout: 120_000 }, as
   expect(recovered.verified.roots).toHaveLength(7);
   expect(recovered.verified.onlineKeyids).toEqual([await keyid('online-3')]);
   expect(recovered.verified.trusted.binDelegation.keyids).toEqual([await keyid('online-3')]);
+  // Every bundle is what a client needs that was shipped with the first root.
+  expect(await refreshWithTufJs(dir, genesis.verified, recovered.verified, 'online-3')).toBe(
+    recovered.verified.roots.length,
+  );
 });
+
+/** Publishes a bundle with an empty index, and updates to it with tuf-js from the first root; the root it ends with. */
+async function refreshWithTufJs(
+  dir: string,
+  { roots: [first] }: VerifiedBundle,
+  { roots, targets, bins, layout }: VerifiedBundle,
+  onlineKey: string,
+): Promise<number> {
+  const online = await testKey(`held by ${onlineKey}`);
+  const lives = 700 * DAY_MS;
+  const { timestamp, snapshot } = await onlineFiles(
+    { online, layout },
+    {
+      targets: targets.version,
+      bins: bins.version,
+      timestampExpires: lives,
+      snapshotExpires: lives,
+    },
+  );
+  const bin = await binFile(['a/file'], 1, NOW + lives, [online]);
+  const files = new Map<string, Buffer>([
+    ...roots.map(({ version, bytes }): [string, Buffer] => [`${version}.root.json`, bytes]),
+    ['timestamp.json', timestamp],
+    ['1.snapshot.json', snapshot],
+    [`${targets.version}.targets.json`, targets.bytes],
+    [`${bins.version}.bins.json`, bins.bytes],
+    [`1.${layout.name(layout.indexOf('a/file'))}.json`, bin],
+  ]);
+  const metadataDir = join(dir, 'client');
+  await mkdir(metadataDir);
+  await writeFile(join(metadataDir, 'root.json'), first?.bytes ?? '');
+  // tuf-js reads the clock itself.
+  vi.useFakeTimers({ now: NOW + 331 * DAY_MS, toFake: ['Date'] });
+  onTestFinished(() => {
+    vi.useRealTimers();
+  });
+  const client = new Updater({
+    metadataDir,
+    metadataBaseUrl: 'mem:/',
+    fetcher: {
+      downloadBytes: (url) => {
+        const bytes = files.get(url.slice(url.lastIndexOf('/') + 1));
+        return bytes === undefined ? Promise.reject(new DownloadHTTPError(url, 404)) : Promise.resolve(bytes);
+      },
+      downloadFile: (url) => Promise.reject(new Error(`not asked for: ${url}`)),
+    },
+  });
+  await client.refresh();
+  expect((await client.getTargetInfo('a/file'))?.length).toBe(1);
+  const trusted = JSON.parse(await readFile(join(metadataDir, 'root.json'), 'utf8')) as {
+    signed: { version: number };
+  };
+  return trusted.signed.version;
+}
