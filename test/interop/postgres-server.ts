@@ -38,10 +38,11 @@ export interface PostgresServer {
   stop(): Promise<void>;
 }
 
-/** Starts an empty server. */
-export async function startPostgres(
-  settings: Readonly<Record<string, string>> = {},
-): Promise<PostgresServer> {
+/** Starts an empty server; with `tls` (PEM) it takes encrypted connections too. */
+export async function startPostgres(tls?: {
+  readonly certificate: string;
+  readonly key: string;
+}): Promise<PostgresServer> {
   const programs = await programFolder();
   const who = await unprivileged();
   const folder = await mkdtemp(path.join(tmpdir(), 'countersign-pg-'));
@@ -67,13 +68,24 @@ export async function startPostgres(
     ],
     { cwd: folder, ...who },
   );
+  const settings: Record<string, string> = { max_connections: '60', listen_addresses: '127.0.0.1' };
+  for (const [name, text] of [
+    ['ssl_cert_file', tls?.certificate],
+    ['ssl_key_file', tls?.key],
+  ] as const) {
+    if (text === undefined) continue;
+    const file = path.join(folder, `${name}.pem`);
+    await writeFile(file, text, { mode: 0o600 });
+    if (who.uid !== undefined) await chown(file, who.uid, who.gid);
+    settings[name] = file;
+    settings['ssl'] = 'on';
+  }
   const [port = 0] = await freePorts(1);
   const children: ChildProcess[] = [];
   const log = createWriteStream(path.join(folder, 'server.log'));
 
   const start = async (): Promise<ChildProcess> => {
-    const options = { ...{ max_connections: '60', listen_addresses: '127.0.0.1' }, ...settings };
-    const given = Object.entries(options).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+    const given = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
     const child = spawn(
       path.join(programs, 'postgres'),
       ['-D', data, '-p', String(port), '-k', folder, ...given],
