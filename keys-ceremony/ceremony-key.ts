@@ -29,10 +29,24 @@ export class CeremonyKey {
    * Makes a key.
    * @throws CountersignError `internal` when the two implementations disagree about its public part.
    */
-  static async generate(random: RandomSource): Promise<CeremonyKey> {
-    const seed = random(SEED_BYTES);
+  static generate(random: RandomSource): Promise<CeremonyKey> {
+    return CeremonyKey.#of(random(SEED_BYTES));
+  }
+
+  /**
+   * The key in an Ed25519 private key that was read.
+   * @throws CountersignError `internal` when the two implementations disagree about its public part.
+   */
+  static fromPrivateKey(key: KeyObject): Promise<CeremonyKey> {
+    const der = key.export({ format: 'der', type: 'pkcs8' });
+    const seed = Uint8Array.from(der.subarray(-SEED_BYTES));
+    der.fill(0);
+    return CeremonyKey.#of(seed);
+  }
+
+  static async #of(seed: Uint8Array): Promise<CeremonyKey> {
     const hex = Buffer.from(await getPublicKeyAsync(seed)).toString('hex');
-    const publicKey = publicKeyOf(createPublicKey(importSeed(seed)));
+    const publicKey = publicKeyOf(createPublicKey(ed25519PrivateKey(seed)));
     if (publicKey.keyval.public !== hex) {
       throw new CountersignError('internal', `two Ed25519 implementations disagree about public key ${hex}`);
     }
@@ -53,7 +67,7 @@ export class CeremonyKey {
 
   /** The private key. It must not reach a disk unencrypted. */
   privateKey(): KeyObject {
-    return importSeed(this.#seed);
+    return ed25519PrivateKey(this.#seed);
   }
 
   /** Overwrites the seed; `sign` and `privateKey` are of no use afterwards. */
@@ -62,6 +76,7 @@ export class CeremonyKey {
   }
 }
 
-function importSeed(seed: Uint8Array): KeyObject {
+/** The private key of a seed of 32 bytes. */
+export function ed25519PrivateKey(seed: Uint8Array): KeyObject {
   return createPrivateKey({ key: Buffer.concat([PKCS8_PREFIX, seed]), format: 'der', type: 'pkcs8' });
 }

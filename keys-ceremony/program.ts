@@ -6,11 +6,13 @@ import { CountersignError, ERRORS, messageOf, type ErrorKind } from '../src/lib/
 import { VERSION } from '../src/lib/version.ts';
 import { addBuildCommand } from './commands/build.ts';
 import { addExportCommand } from './commands/export.ts';
+import { addKeyCommand } from './commands/key.ts';
 import { addMergeCommand } from './commands/merge.ts';
 import { addOneTimeCommand } from './commands/one-time.ts';
 import { addPlanCommand } from './commands/plan.ts';
 import { addRecordCommand } from './commands/record.ts';
 import { addRehearseCommand } from './commands/rehearse.ts';
+import { addSelfCheckCommand } from './commands/self-check.ts';
 import { addSignCommand } from './commands/sign.ts';
 import { addAbortCommand, addStatusCommand } from './commands/status.ts';
 import { addTranscriptCommand } from './commands/transcript.ts';
@@ -49,7 +51,8 @@ function asFailure(error: unknown): CountersignError {
   return new CountersignError('internal', `unexpected fault: ${messageOf(error)}`);
 }
 
-function ceremonyProgram(context: CeremonyContext): Command {
+/** Every command, not yet run: for runCeremony, and for whoever compares documents with it. */
+export function ceremonyProgram(context: CeremonyContext): Command {
   const program = new Command('countersign-ceremony')
     .description('makes and rotates the offline keys of a countersign repository; never touches a network')
     .version(versionText(context))
@@ -62,6 +65,8 @@ function ceremonyProgram(context: CeremonyContext): Command {
     });
   const add = [
     addPlanCommand,
+    addKeyCommand,
+    addSelfCheckCommand,
     addOneTimeCommand,
     addBuildCommand,
     addSignCommand,

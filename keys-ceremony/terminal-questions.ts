@@ -21,6 +21,8 @@ export async function askUntil<T>(
       return await read(answer);
     } catch (error) {
       if (!(error instanceof CountersignError) || wrong === MAX_WRONG_ANSWERS) throw error;
+      // `read` may ask on: whoever ends that question ends this one.
+      if (error.code === 'interrupted' || error.kind === 'internal') throw error;
       terminal.say(`  ${error.message} (try ${wrong} of ${MAX_WRONG_ANSWERS})`);
     }
   }

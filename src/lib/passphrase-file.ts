@@ -51,7 +51,11 @@ export async function decryptPrivateKey(text: string, passphrase: string): Promi
   try {
     pem = await decrypter.decrypt(file, 'text');
   } catch (error) {
-    throw unreadable('it does not open with this passphrase, or it is damaged', error);
+    throw new CountersignError(
+      'secret-unreadable',
+      'it does not open with this passphrase, or it is damaged',
+      { cause: error, details: { passphraseRefused: true } },
+    );
   }
   // No cause from here on: an error of the parser might quote what it read.
   if (!pem.startsWith('-----BEGIN PRIVATE KEY-----')) throw unreadable('it holds no PKCS#8 private key');
@@ -60,6 +64,11 @@ export async function decryptPrivateKey(text: string, passphrase: string): Promi
   } catch {
     throw unreadable('the PKCS#8 private key in it cannot be read');
   }
+}
+
+/** True when another passphrase may open the file. */
+export function isPassphraseRefused(error: unknown): boolean {
+  return error instanceof CountersignError && error.details['passphraseRefused'] === true;
 }
 
 function decodeArmor(text: string): Uint8Array {

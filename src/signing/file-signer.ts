@@ -6,7 +6,7 @@ import { CountersignError, messageOf } from '../lib/errors.ts';
 import { decryptPrivateKey } from '../lib/passphrase-file.ts';
 import { keyId, publicKeyOf } from '../tuf/keys.ts';
 import type { PublicKey } from '../tuf/metadata.ts';
-import { readKeyFile } from './key-file.ts';
+import { readKeyFile } from '../lib/private-file.ts';
 import type { Signer } from './signer.ts';
 
 /** Signatures at once: the number of threads in libuv's pool. More would only queue up in front of file access. */
@@ -47,6 +47,10 @@ class FileSigner implements Signer {
     this.#key = key;
     this.publicKey = publicKey;
     this.keyid = keyId(publicKey);
+  }
+
+  get ownKey(): KeyObject | undefined {
+    return this.#key;
   }
 
   async sign(messages: readonly Uint8Array[]): Promise<Uint8Array[]> {

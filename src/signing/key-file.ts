@@ -4,7 +4,7 @@ import { open, rm, type FileHandle } from 'node:fs/promises';
 import { constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { CountersignError, messageOf } from '../lib/errors.ts';
-import { encryptPrivateKey, MAX_KEY_FILE_BYTES } from '../lib/passphrase-file.ts';
+import { encryptPrivateKey } from '../lib/passphrase-file.ts';
 import { publicKeyOf } from '../tuf/keys.ts';
 import type { PublicKey } from '../tuf/metadata.ts';
 
@@ -67,40 +67,6 @@ async function syncDirectory(path: string): Promise<void> {
     await directory.sync();
   } finally {
     await directory.close();
-  }
-}
-
-/**
- * The text of a key file that no other user can read or change.
- * @throws CountersignError `secret-unreadable` that names the path and the reason.
- */
-export async function readKeyFile(path: string): Promise<string> {
-  let file: FileHandle;
-  try {
-    // A link is followed (secrets are often mounted that way); what counts is the file itself. O_NONBLOCK: a FIFO
-    // must not stop the start.
-    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch (error) {
-    throw unusable(path, 'cannot be opened', error);
-  }
-  try {
-    const stat = await file.stat();
-    if (!stat.isFile()) throw unusable(path, 'is not a regular file');
-    const mode = stat.mode & 0o777;
-    if ((mode & 0o077) !== 0) {
-      const octal = `0${mode.toString(8).padStart(3, '0')}`;
-      throw unusable(path, `is open to other users (mode ${octal}); run "chmod 600 ${path}"`);
-    }
-    if (stat.size > MAX_KEY_FILE_BYTES) {
-      throw unusable(path, `has ${stat.size} bytes, at most ${MAX_KEY_FILE_BYTES} are read`);
-    }
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(MAX_KEY_FILE_BYTES));
-    return buffer.toString('latin1', 0, bytesRead);
-  } catch (error) {
-    if (error instanceof CountersignError) throw error;
-    throw unusable(path, 'cannot be read', error);
-  } finally {
-    await file.close();
   }
 }
 

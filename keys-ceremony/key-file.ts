@@ -1,0 +1,130 @@
+// A holder's private key in a file: encrypted in age's passphrase format (src/lib/passphrase-file.ts), so that the tool
+// `age` opens it as well, readable by its owner only.
+import type { KeyObject } from 'node:crypto';
+import path from 'node:path';
+import { CountersignError, messageOf } from '../src/lib/errors.ts';
+import { decryptPrivateKey, encryptPrivateKey, isPassphraseRefused } from '../src/lib/passphrase-file.ts';
+import { readKeyFile, writePrivateFile } from '../src/lib/private-file.ts';
+import type { PublicKey, Signature } from '../src/tuf/metadata.ts';
+import { CeremonyKey, type RandomSource } from './ceremony-key.ts';
+import type { HolderKey } from './holder-key.ts';
+import { P256Key } from './p256-key.ts';
+import { askUntil } from './terminal-questions.ts';
+import type { Terminal } from './terminal.ts';
+
+export const KEY_ALGORITHMS = ['ed25519', 'p256'] as const;
+export type KeyAlgorithm = (typeof KEY_ALGORITHMS)[number];
+
+export class FileKey implements HolderKey {
+  readonly origin = 'file';
+  readonly #key: CeremonyKey | P256Key;
+
+  private constructor(key: CeremonyKey | P256Key) {
+    this.#key = key;
+  }
+
+  /** Makes a key in memory. */
+  static async generate(algorithm: KeyAlgorithm, random: RandomSource): Promise<FileKey> {
+    return new FileKey(
+      algorithm === 'ed25519' ? await CeremonyKey.generate(random) : P256Key.generate(random),
+    );
+  }
+
+  /**
+   * A key that was read.
+   * @throws CountersignError `secret-unreadable` for a kind of key that some TUF client could not read.
+   */
+  static async of(key: KeyObject): Promise<FileKey> {
+    if (key.asymmetricKeyType === 'ed25519') return new FileKey(await CeremonyKey.fromPrivateKey(key));
+    if (key.asymmetricKeyDetails?.namedCurve === 'prime256v1') return new FileKey(new P256Key(key));
+    const kind = key.asymmetricKeyDetails?.namedCurve ?? key.asymmetricKeyType ?? key.type;
+    throw new CountersignError('secret-unreadable', `it holds a key of type ${kind}, not Ed25519 or P-256`);
+  }
+
+  get keyid(): string {
+    return this.#key.keyid;
+  }
+
+  get publicKey(): PublicKey {
+    return this.#key.publicKey;
+  }
+
+  get algorithm(): KeyAlgorithm {
+    return this.#key instanceof P256Key ? 'p256' : 'ed25519';
+  }
+
+  sign(message: Uint8Array): Promise<Signature> {
+    return this.#key.sign(message);
+  }
+
+  /** The private key. It must not reach a disk unencrypted. */
+  privateKey(): KeyObject {
+    return this.#key.privateKey();
+  }
+
+  forget(): void {
+    this.#key.forget();
+  }
+}
+
+/**
+ * Opens a key file; asks for its passphrase, three times at most.
+ * @throws CountersignError `secret-unreadable` that names the file; `interrupted`.
+ */
+export async function openKeyFile(file: string, terminal: Terminal): Promise<FileKey> {
+  // Before the question: nobody types a passphrase for a file that cannot be used.
+  const text = await readKeyFile(file);
+  return askUntil(
+    terminal,
+    () => terminal.secret(`Passphrase of ${path.basename(file)}`),
+    async (passphrase) => {
+      try {
+        return await FileKey.of(await decryptPrivateKey(text, passphrase));
+      } catch (error) {
+        // Only another passphrase is worth another question.
+        throw isPassphraseRefused(error) ? named(file, error) : new NotTheAnswer(named(file, error));
+      }
+    },
+  ).catch((error: unknown) => {
+    throw error instanceof NotTheAnswer ? error.problem : error;
+  });
+}
+
+/**
+ * Writes the file of a key, then opens it again: a file that its passphrase does not open must not be the only copy.
+ * @param workFactor log2 of scrypt's cost, below 18 only for tests and rehearsals.
+ * @throws CountersignError `file-exists`; `secret-unreadable` when it cannot be written or read back.
+ */
+export async function writeKeyFile(
+  file: string,
+  key: FileKey,
+  passphrase: string,
+  workFactor?: number,
+): Promise<void> {
+  const text = await encryptPrivateKey(key.privateKey(), passphrase, workFactor);
+  const again = await FileKey.of(await decryptPrivateKey(text, passphrase));
+  const { keyid } = again;
+  again.forget();
+  if (keyid !== key.keyid) {
+    throw new CountersignError('internal', `the encrypted key is ${keyid}, expected ${key.keyid}`);
+  }
+  await writePrivateFile(file, text);
+  if ((await readKeyFile(file)) !== text) {
+    throw new CountersignError('secret-unreadable', `key file ${file} does not hold what was written to it`);
+  }
+}
+
+/** Carries an error past the loop of questions. */
+class NotTheAnswer extends Error {
+  readonly problem: CountersignError;
+
+  constructor(problem: CountersignError) {
+    super(problem.message);
+    this.problem = problem;
+  }
+}
+
+function named(file: string, error: unknown): CountersignError {
+  if (!(error instanceof CountersignError)) throw error;
+  return new CountersignError(error.code, `key file ${file}: ${messageOf(error)}`, { cause: error });
+}

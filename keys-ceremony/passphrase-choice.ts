@@ -1,0 +1,81 @@
+// A new passphrase: ten words that the program picks, or one's own, typed twice.
+import { CountersignError } from '../src/lib/errors.ts';
+import type { RandomSource } from './ceremony-key.ts';
+import { describeStrength, MIN_BITS, passphraseBits } from './passphrase-strength.ts';
+import { PHRASE_WORDS } from './phrase-words.ts';
+import { askUntil, wrongAnswer } from './terminal-questions.ts';
+import type { Terminal } from './terminal.ts';
+
+/** Words of a passphrase that the program makes: 80 bits. */
+export const GENERATED_WORDS = 10;
+
+/**
+ * Asks for a new passphrase for `what`.
+ * @throws CountersignError `passphrase-weak`, `answer-wrong` after three answers that do not do; `interrupted`.
+ */
+export async function choosePassphrase(
+  what: string,
+  terminal: Terminal,
+  random: RandomSource,
+): Promise<string> {
+  const way = await terminal.choose(`A passphrase protects ${what}. Whoever has both has the key.`, [
+    { value: 'words', title: `the program makes one of ${GENERATED_WORDS} words, to be written down` },
+    { value: 'own', title: 'you think of one' },
+  ]);
+  return way === 'words' ? generated(what, terminal, random) : own(what, terminal);
+}
+
+async function generated(what: string, terminal: Terminal, random: RandomSource): Promise<string> {
+  const passphrase = makePassphrase(random);
+  terminal.say('Write down the words that follow, with a pen, and keep the paper apart from the key.');
+  await terminal.reveal(passphrase, 'Press Enter when they are on paper; they will not be shown again');
+  await askUntil(
+    terminal,
+    () => terminal.secret(`Passphrase of ${what}, from your paper`),
+    (typed) => {
+      if (typed.trim().toLowerCase().split(/[ -]+/).join(' ') !== passphrase) {
+        throw wrongAnswer('that is not the passphrase that was shown');
+      }
+    },
+  );
+  return passphrase;
+}
+
+function own(what: string, terminal: Terminal): Promise<string> {
+  terminal.say(
+    'Letters, digits, blanks and signs that every keyboard has. Several unrelated words are good.',
+  );
+  return askUntil(
+    terminal,
+    () => terminal.secret(`New passphrase of ${what}`),
+    async (passphrase) => {
+      checkPassphrase(passphrase);
+      terminal.say(`  ${describeStrength(passphrase)}`);
+      const again = await terminal.secret('The same once more');
+      if (again !== passphrase) throw wrongAnswer('the two differ; begin again with the first');
+      return passphrase;
+    },
+  );
+}
+
+/** Words out of the list that digests are read with, picked one by one. */
+export function makePassphrase(random: RandomSource): string {
+  // 256 words: a byte picks one, without bias.
+  return [...random(GENERATED_WORDS)].map((byte) => PHRASE_WORDS[byte] ?? '').join(' ');
+}
+
+/**
+ * @throws CountersignError `passphrase-weak` with the reason, never with the passphrase.
+ */
+export function checkPassphrase(passphrase: string): void {
+  if (passphrase === '') throw weak('it is empty');
+  // Another console, years from now, may have another keyboard and another encoding.
+  if (!/^[\x20-\x7e]+$/.test(passphrase)) throw weak('it has characters that not every keyboard has');
+  if (passphrase !== passphrase.trim())
+    throw weak('it begins or ends with a blank, which nobody sees on paper');
+  if (passphraseBits(passphrase) < MIN_BITS) throw weak(describeStrength(passphrase));
+}
+
+function weak(reason: string): CountersignError {
+  return new CountersignError('passphrase-weak', `this passphrase is refused: ${reason}`);
+}
