@@ -7,8 +7,10 @@ import { systemClock } from '../src/lib/clock.ts';
 import { newestNode, pythonTuf, type Component } from './interop/components.ts';
 import { checkConformance, conformanceSuite } from './interop/conformance.ts';
 import { postgresServer } from './interop/postgres.ts';
+import { installMoto, installOpenBao } from './interop/key-services.ts';
 import { checkFormat, renewalUnderLoad } from './interop/python-tuf.ts';
 import { run } from './interop/run.ts';
+import { installSoftHsm } from './interop/softhsm.ts';
 
 interface Scenario {
   readonly what: string;
@@ -36,6 +38,11 @@ try {
     { what: 'S3 store, whole service', work: s3Suite },
   ]);
   await perform(await postgresServer(), [{ what: 'ledger, whole service', work: postgresSuite }]);
+  await perform(await installOpenBao(), [
+    { what: 'transit, KV, whole service', work: () => signerSuite('vault-signer', 'signer-service') },
+  ]);
+  await perform(await installSoftHsm(), [{ what: 'PKCS#11', work: () => signerSuite('pkcs11-') }]);
+  await perform(await installMoto(), [{ what: 'AWS KMS', work: () => signerSuite('kms-signer') }]);
   await perform(await conformanceSuite(), [{ what: 'countersign client', work: checkConformance }]);
   await perform(await newestNode(), [{ what: 'npm test', work: wholeSuite }]);
 } finally {
@@ -72,10 +79,18 @@ async function postgresSuite(node: string): Promise<string> {
   return /^ *Tests .*$/m.exec(output)?.[0].trim() ?? 'no count';
 }
 
+/** The signers' test/interop/*.test.ts, whose servers are installed. */
+async function signerSuite(...files: readonly string[]): Promise<string> {
+  const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.interop.config.ts'];
+  vitest.push(...files.map((name) => `test/interop/${name}`));
+  const output = await run(process.execPath, vitest, { env: { NO_COLOR: '1' }, timeoutMs: 600_000 });
+  return /^ *Tests .*$/m.exec(output)?.[0].trim() ?? 'no count';
+}
+
 /** The other test/interop/*.test.ts, which install and start their server themselves. */
 async function s3Suite(node: string): Promise<string> {
   const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.interop.config.ts'];
-  vitest.push('--exclude=test/interop/postgres-*');
+  vitest.push('--exclude=test/interop/postgres-*', '--exclude=test/interop/{vault,signer,pkcs11,kms}-*');
   const output = await run(node, vitest, { env: { NO_COLOR: '1' }, timeoutMs: 600_000 });
   return /^ *Tests .*$/m.exec(output)?.[0].trim() ?? 'no count';
 }

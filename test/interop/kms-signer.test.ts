@@ -18,7 +18,12 @@ import { utf8 } from '../../src/lib/bytes.ts';
 import { openKmsSigner } from '../../src/signing/kms-signer.ts';
 import { parsePublicKey } from '../../src/tuf/keys.ts';
 import { signerContract } from '../contracts/signer.contract.ts';
-import { freePort, startProcess, untilReady, type ServerProcess } from './server-process.ts';
+import {
+  freePort,
+  startProcess,
+  untilReady,
+  type ServerProcess,
+} from '../../scripts/interop/server-process.ts';
 
 const moto = await installMoto();
 const EMULATOR = fileURLToPath(new URL('moto_kms.py', import.meta.url));

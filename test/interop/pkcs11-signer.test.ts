@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openPkcs11Signer } from '../../src/signing/pkcs11-signer.ts';
 import { generateTokenKey } from '../../src/signing/pkcs11/generate-key.ts';
 import { signerContract } from '../contracts/signer.contract.ts';
-import { PIN, softHsm, startSoftHsm, type SoftHsm } from './softhsm.ts';
+import { PIN, softHsm, startSoftHsm, type SoftHsm } from '../../scripts/interop/softhsm-tokens.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../dist/src/main.js', import.meta.url));
 const ALGORITHMS = ['ed25519', 'ecdsa-p256'] as const;

@@ -8,7 +8,7 @@ import { generateTokenKey } from '../../src/signing/pkcs11/generate-key.ts';
 import { openToken, type TokenKey } from '../../src/signing/pkcs11/token-key.ts';
 import { listTokens } from '../../src/signing/pkcs11/tokens.ts';
 import { parsePublicKey } from '../../src/tuf/keys.ts';
-import { PIN, softHsm, startSoftHsm, type SoftHsm } from './softhsm.ts';
+import { PIN, softHsm, startSoftHsm, type SoftHsm } from '../../scripts/interop/softhsm-tokens.ts';
 
 const ALGORITHMS = ['ed25519', 'ecdsa-p256'] as const;
 

@@ -18,7 +18,7 @@ import { expectSound } from '../support/oracle.ts';
 import { eventually } from '../support/publisher-process.ts';
 import { DAILY, makeOfflineKeys, testBundle } from '../support/repository.ts';
 import { tempDir } from '../support/temp-dir.ts';
-import { OpenBao, openBao } from './openbao.ts';
+import { OpenBao, openBao } from '../../scripts/interop/openbao.ts';
 
 const runtime = {
   clock: systemClock,

@@ -18,7 +18,7 @@ import { openTransitSigner } from '../../src/signing/vault/transit-signer.ts';
 import { parsePublicKey } from '../../src/tuf/keys.ts';
 import { signerContract } from '../contracts/signer.contract.ts';
 import { eventually } from '../support/publisher-process.ts';
-import { OpenBao, openBao } from './openbao.ts';
+import { OpenBao, openBao } from '../../scripts/interop/openbao.ts';
 
 const ALGORITHMS = ['ed25519', 'ecdsa-p256'] as const;
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { promisify } from 'node:util';
-import { installSoftHsm } from '../../scripts/interop/softhsm.ts';
+import { installSoftHsm } from './softhsm.ts';
 
 export const PIN = '84627195';
 const SO_PIN = '15937284';

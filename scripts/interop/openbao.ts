@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { installOpenBao } from '../../scripts/interop/key-services.ts';
+import { installOpenBao } from './key-services.ts';
 import { freePort, startProcess, untilReady, type ServerProcess } from './server-process.ts';
 
 export const openBao = await installOpenBao();
@@ -120,7 +120,7 @@ export class OpenBao {
 
   /** The policy that docs/operations.md tells operators to write: the tests use this one. */
   async documentedPolicy(): Promise<string> {
-    const text = await readFile(new URL('../../docs/operations.md', import.meta.url), 'utf8');
+    const text = await readFile('docs/operations.md', 'utf8');
     const policy = /```hcl\n(path "transit\/sign[^`]+)```/.exec(text)?.[1];
     if (policy === undefined) throw new Error('docs/operations.md has no policy for transit');
     await this.ask('PUT', 'sys/policies/acl/countersign', { policy });
