@@ -8,8 +8,8 @@ import type { Ceremony } from '../ceremony.ts';
 import { answer, type CeremonyAnswer, type CeremonyContext } from '../context.ts';
 import { archiveOf, CHECKSUMS_FILE, encryptArchive, onlinePart } from '../export.ts';
 import { loadCeremony } from '../load-ceremony.ts';
+import { choosePassphrase } from '../passphrase-choice.ts';
 import { folderOf, record, recorded, withFolder } from '../session.ts';
-import type { Terminal } from '../terminal.ts';
 import { writeOnce } from '../write-file.ts';
 import { OutputFolder } from '../write-once.ts';
 
@@ -72,7 +72,10 @@ async function exportEverything(
   if (await exists(to)) throw new CountersignError('file-exists', `${to} exists already`);
   const paths = keyFiles.map((file) => path.resolve(context.cwd, file));
   const { tar, files } = await archiveOf(ceremony, paths);
-  const encrypted = await encryptArchive(tar, await newPassphrase(terminal));
+  const encrypted = await encryptArchive(
+    tar,
+    await choosePassphrase('the archive', terminal, context.random),
+  );
   await writeOnce(path.dirname(to), path.basename(to), encrypted);
   const sha256 = sha256Hex(encrypted);
   const { folder, plan } = ceremony;
@@ -114,16 +117,3 @@ async function exists(file: string): Promise<boolean> {
     throw new CountersignError('usage', `${file} cannot be written: ${messageOf(error)}`, { cause: error });
   }
 }
-
-async function newPassphrase(terminal: Terminal): Promise<string> {
-  for (;;) {
-    const first = await terminal.secret('new passphrase of the archive:');
-    if (first.length < MIN_PASSPHRASE) {
-      terminal.say(`a passphrase has at least ${MIN_PASSPHRASE} characters: take six words at random`);
-    } else if ((await terminal.secret('the same again:')) === first) return first;
-    else terminal.say('the two were different');
-  }
-}
-
-/** Characters. Three words of a list are still too few, but no rule of length can ask for chance. */
-const MIN_PASSPHRASE = 16;
