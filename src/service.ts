@@ -1,6 +1,9 @@
 // The composition root: opens what the configuration names, and puts publisher and HTTP edge together.
 import { readFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
+import { availableParallelism } from 'node:os';
+import { crewOfThreads } from './backsign/crew.ts';
+import { Backsigner } from './backsign/publication.ts';
 import type { Config } from './config.ts';
 import { isLoopbackHost } from './config/backends.ts';
 import { DEFAULT_HTTP_LIMITS } from './http/server-deps.ts';
@@ -36,6 +39,9 @@ export interface Runtime extends LeaseTaker {
   /** 0 <= r < 1. */
   readonly random: () => number;
 }
+
+/** Bins that back-signing adds files to in one publication: uploads wait for half a second at 1,000 targets a bin. */
+const BACKSIGNED_AT_ONCE = 256;
 
 export interface Service {
   /** `http://127.0.0.1:8458`. */
@@ -145,6 +151,11 @@ export async function startService(config: Config, secrets: Secrets, runtime: Ru
   const waiter = new PublicationWaiter(ledger, clock);
   const stopping = new AbortController();
   const settings = { ...config.publish, lifetimes: config.lifetimes };
+  const directory = config.store.kind === 'file' ? config.store.directory : undefined;
+  const backsign = new Backsigner({
+    openCrew: () => crewOfThreads(availableParallelism(), directory),
+    binsAtOnce: BACKSIGNED_AT_ONCE,
+  });
   const publisher = new Publisher({
     ...runtime,
     ledger,
@@ -154,6 +165,7 @@ export async function startService(config: Config, secrets: Secrets, runtime: Ru
     settings,
     metrics,
     waiter,
+    backsign,
   });
   const housekeeping = new Housekeeping({
     history: ledger,
@@ -209,6 +221,7 @@ export async function startService(config: Config, secrets: Secrets, runtime: Ru
       // Intake ends first, then the publisher: what was answered before is published or safe in the ledger.
       await app.close();
       await publisher.stop();
+      await backsign.close();
       await signers.close();
       await ledger.close();
       log.info('stopped');

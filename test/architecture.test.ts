@@ -30,6 +30,7 @@ const LAYERS: Readonly<
   storage: { uses: ['lib'] },
   ledger: { uses: ['tuf', 'lib'] },
   publish: { uses: ['ledger', 'tuf', 'signing', 'storage', 'lib'] },
+  backsign: { uses: ['publish', 'ledger', 'tuf', 'signing', 'storage', 'lib'] },
   http: { uses: ['ledger', 'publish', 'tuf', 'lib'], typeOnly: ['storage', 'signing', 'config'] },
   client: { uses: ['tuf', 'lib'], typeOnly: ['storage'] },
   config: { uses: ['lib'] },

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { DEFAULT_CONFIG_FILE } from '../config.ts';
 import { VERSION } from '../lib/version.ts';
+import { addBacksignCommand } from './backsign.ts';
 import { addBootstrapCommand } from './bootstrap.ts';
 import { addClientCommand } from './client.ts';
 import { addCopyCommand } from './copy.ts';
@@ -83,6 +84,7 @@ Examples:
     addServeCommand,
     addImportCommand,
     addRenewCommand,
+    addBacksignCommand,
     addPublishCommand,
     addStatusCommand,
     addClientCommand,

@@ -7,32 +7,45 @@ export interface Progress {
   readonly end: () => void;
 }
 
-/** Draws nothing unless standard error is a terminal and the answer is for people. */
-export function startProgress(session: Session, label: string): Progress {
+/** What is counted, where a rate says something: "bins", or "MB" of which one is a million. */
+export interface Unit {
+  readonly name: string;
+  readonly size: number;
+}
+
+/** Draws nothing unless standard error is a terminal and the answer is for people. With a unit, the rate is drawn too. */
+export function startProgress(session: Session, label: string, unit?: Unit): Progress {
   const { stderr } = session.context;
   if (session.json || stderr.isTTY !== true) return { report: () => undefined, end: () => undefined };
   const bar = new SingleBar(
     {
-      format: `${label} {bar} {value}/{total} ({eta_formatted})`,
+      format:
+        unit === undefined
+          ? `${label} {bar} {value}/{total} ({eta_formatted})`
+          : `${label} {bar} {percentage}% of {total} ${unit.name}, {rate} ${unit.name}/s ({eta_formatted})`,
       stream: stderr,
       clearOnComplete: true,
       hideCursor: true,
     },
     Presets.shades_classic,
   );
-  let started = false;
+  let started: { readonly at: number; readonly done: number } | undefined;
+  const { clock } = session.context;
   return {
-    report: (done, total) => {
-      if (!started) {
-        bar.start(total, done);
-        started = true;
-      } else {
-        bar.setTotal(total);
-        bar.update(done);
+    report: (doneUnits, totalUnits) => {
+      const [done, total] = [doneUnits, totalUnits].map((value) => Math.round(value / (unit?.size ?? 1)));
+      if (done === undefined || total === undefined) return;
+      if (started === undefined) {
+        started = { at: clock.now(), done };
+        bar.start(total, done, { rate: '…' });
+        return;
       }
+      const seconds = (clock.now() - started.at) / 1000;
+      bar.setTotal(total);
+      bar.update(done, { rate: seconds > 0 ? ((done - started.done) / seconds).toFixed(0) : '…' });
     },
     end: () => {
-      if (started) bar.stop();
+      if (started !== undefined) bar.stop();
     },
   };
 }

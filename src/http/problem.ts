@@ -38,6 +38,8 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   'key-mismatch': 500,
   'bundle-invalid': 500,
   'bundle-conflict': 500,
+  'manifest-invalid': 500,
+  'backsign-state': 500,
   'key-overlap-missing': 500,
   'plan-invalid': 500,
   'plan-refused': 500,

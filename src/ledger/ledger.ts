@@ -70,8 +70,34 @@ export interface Intent {
   readonly bundle?: string;
   /** Set with `bundle`: the newest root file, as text. It becomes the service's trust anchor. */
   readonly trustedRoot?: string;
+  /** Set when this publication adds files that were prepared by back-signing: their order, and paths left out of it. */
+  readonly backsign?: BacksignedFiles;
   /** Set with `bundle` by an import: what was trusted until then, and is public until the publication is finished. */
   readonly replaces?: Pick<Head, 'roles' | 'trustedRoot'>;
+}
+
+/** What back-signing adds to the bins of a publication. */
+export interface BacksignedFiles {
+  /** SHA-256 of the order's content, which names the prepared files and their digest. */
+  readonly order: string;
+  /** Paths that were removed while the files were being prepared: the removal is the newer statement. */
+  readonly except: readonly string[];
+}
+
+/** A file as it stands in the store. */
+export interface SignedFile {
+  /** Of the whole file, lower-case hex. */
+  readonly sha256: string;
+  /** Whose signatures it bears. */
+  readonly keyids: readonly string[];
+}
+
+/** What the online key has signed for a publication. */
+export interface SignedFiles {
+  readonly snapshot: SignedFile;
+  readonly timestamp: SignedFile;
+  /** SHA-256 of the file of each of `intent.bins`, in their order. */
+  readonly bins: readonly string[];
 }
 
 export interface Head {
@@ -114,7 +140,7 @@ export interface LeaseRequest {
 }
 
 /** What an operator asks of whichever process publishes. */
-export type OrderKind = 'import' | 'import-compromised' | 'renew' | 'renew-all';
+export type OrderKind = 'import' | 'import-compromised' | 'renew' | 'renew-all' | 'backsign';
 
 /** An order that no publisher has settled yet. */
 export interface Order {

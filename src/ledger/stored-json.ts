@@ -37,6 +37,7 @@ const IntentShape = Type.Object({
   keyids: Type.Optional(Type.Array(Type.String())),
   bundle: Type.Optional(Type.String()),
   trustedRoot: Type.Optional(Type.String()),
+  backsign: Type.Optional(Type.Object({ order: Type.String(), except: Type.Array(Type.String()) })),
   replaces: Type.Optional(Type.Object({ roles: Roles, trustedRoot: Type.String() })),
 });
 

@@ -138,6 +138,18 @@ export const ERRORS = {
     meaning: 'The ledger has no repository yet, or its bootstrap was interrupted.',
     remedy: 'Run "countersign bootstrap BUNDLE" (again, with the same bundle).',
   },
+  'manifest-invalid': {
+    kind: 'refused',
+    meaning: 'A list of files to back-sign cannot be read to its end, or two lists of the same files differ.',
+    remedy: 'Make the list again where it was made; nothing of it was signed.',
+  },
+  'backsign-state': {
+    kind: 'refused',
+    meaning:
+      'The working folder of a back-signing run is missing, damaged, in use, or of another run than the one to go on with.',
+    remedy:
+      'Run "countersign backsign --resume --state DIR" on the computer that has the folder; docs/operations.md, "Back-signing".',
+  },
   'not-empty': {
     kind: 'refused',
     meaning: 'Bootstrap found a ledger or a store that already holds something.',

@@ -89,7 +89,7 @@ export async function complete(
  * file, in the order of `bins`.
  */
 export async function writeBins(
-  ports: CommitPorts,
+  ports: Pick<CommitPorts, 'store'> & Signers,
   roles: OfflineRoles,
   { bins, at, keyids }: Pick<Intent, 'bins' | 'at' | 'keyids'>,
   edited: (bin: BinVersion) => Promise<BinDocument>,

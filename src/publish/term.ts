@@ -14,6 +14,7 @@ import { ImportDesk } from './import-desk.ts';
 import { completeImport, importIntent } from './import-publication.ts';
 import { KeyProgress } from './key-progress.ts';
 import { plan, type Plan } from './plan.ts';
+import type { BacksignDesk } from './prepared-files.ts';
 import { readPublicState } from './public-state.ts';
 import { recover } from './recover.ts';
 import { RenewalTable } from './renewals.ts';
@@ -29,6 +30,8 @@ export interface TermPorts extends CommitPorts {
   readonly settings: PublishSettings;
   readonly altered: AlteredBins;
   readonly log: Logger;
+  /** Who prepared what an order to back-sign adds; without it such orders wait for another process. */
+  readonly backsign?: BacksignDesk;
 }
 
 /** What one publication did. */
@@ -49,6 +52,8 @@ export class Term {
   #head: Head;
   #published: Published;
   #startedAt = Number.NEGATIVE_INFINITY;
+  /** Whether the publication before was one of back-signing: then it is the turn of uploads and renewals. */
+  #backsigned = false;
   /** Number of the order to renew every bin that is being carried out. */
   #renewingAll: number | undefined;
 
@@ -85,9 +90,8 @@ export class Term {
       checkTimestamp(head, published.timestamp?.envelope.signed.version);
     }
     if (unfinished !== undefined) {
-      const source = sourceOf(ports, published);
       ports.log.info({ snapshot: head.snapshot }, 'completing an unfinished publication');
-      published = await recover(ports, published, source, unfinished).catch(async (error: unknown) => {
+      published = await finish(ports, published, unfinished).catch(async (error: unknown) => {
         await checkUnfinished(ports.history, head, error);
         throw error;
       });
@@ -119,6 +123,8 @@ export class Term {
       if (report !== undefined) return report;
     }
     if (now - this.#startedAt < settings.minIntervalMs) return undefined;
+    const backsigned = await this.#backsign(orders, now);
+    if (backsigned !== undefined) return backsigned;
     const renewal = await this.#renewalOrders(orders);
     const source = sourceOf(this.#ports, this.#published);
     const waiting = await waitingEvents(source, settings.maxEvents, now);
@@ -182,6 +188,22 @@ export class Term {
     this.#published = await completeImport(this.#ports, published, intent, turn.bundle, base, compromised);
     this.#follow(intent, false);
     this.#desk.published(turn);
+    return { plan: { intent, changes: [] }, events: [], startedAt: now, durationMs: clock.now() - now };
+  }
+
+  /** Adds files that were prepared for the oldest order to back-sign; every other turn is left to everything else. */
+  async #backsign(orders: readonly Order[], now: number): Promise<PublicationReport | undefined> {
+    const { ledger, clock, backsign: desk } = this.#ports;
+    const order = orders.find(({ kind }) => kind === 'backsign');
+    this.#backsigned = !this.#backsigned && order !== undefined && desk !== undefined;
+    if (!this.#backsigned || order === undefined || desk === undefined) return undefined;
+    const published = this.#published;
+    const intent = await desk.next(order, this.#ports, published, this.#head, now);
+    if (intent === undefined) return undefined;
+    this.#startedAt = now;
+    this.#ports.recorded?.(await ledger.advance(this.#lease.epoch, intent)); // COMMIT POINT
+    this.#published = await desk.complete(this.#ports, published, intent);
+    this.#follow(intent, false);
     return { plan: { intent, changes: [] }, events: [], startedAt: now, durationMs: clock.now() - now };
   }
 
@@ -281,6 +303,16 @@ function checkAllRead(wanted: readonly number[], read: readonly number[], altere
     'bin-altered',
     `${wanted.length - read.length} of ${wanted.length} bins to be signed again are not what was published: ` +
       reasons.join('; '),
+  );
+}
+
+/** Finishes what a predecessor committed. @throws as `recover`; `backsign-state` where prepared files are out of reach. */
+function finish(ports: TermPorts, published: Published, intent: Intent): Promise<Published> {
+  if (intent.backsign === undefined) return recover(ports, published, sourceOf(ports, published), intent);
+  if (ports.backsign !== undefined) return ports.backsign.complete(ports, published, intent);
+  throw new CountersignError(
+    'backsign-state',
+    `publication ${intent.snapshot} adds files that were prepared by "countersign backsign", which must finish it`,
   );
 }
 

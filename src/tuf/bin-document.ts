@@ -55,6 +55,20 @@ export class BinDocument {
   }
 
   /**
+   * A bin around entries that were written before: `"PATH":{…},"PATH":{…}`, ascending, without the braces.
+   * @throws CountersignError `metadata-invalid` when they are not in canonical form.
+   */
+  static ofEntries(entries: Uint8Array, version: number, expires: string): BinDocument {
+    const header = renderHeader(expires);
+    const trailer = renderTrailer(version);
+    const bytes = signedPart(header.length + entries.length + trailer.length);
+    bytes.write(header, 0, 'latin1');
+    bytes.set(entries, header.length);
+    bytes.write(trailer, header.length + entries.length, 'latin1');
+    return BinDocument.parse(bytes);
+  }
+
+  /**
    * Reads the signed part of a bin. It must be in canonical form, entries strictly ascending.
    * @throws CountersignError `metadata-invalid` that names the byte offset and what was expected there.
    */
@@ -101,6 +115,11 @@ export class BinDocument {
   /** All targets, ascending by path. */
   *entries(): Generator<[path: string, target: TargetFile]> {
     for (let index = 0; index < this.size; index++) yield this.#entry(index);
+  }
+
+  /** The entries between the braces of `targets`, as `ofEntries` takes them: what the bin says, whenever it was signed. */
+  get entryBytes(): Uint8Array {
+    return this.#bytes.subarray(this.#start(0), this.#start(this.size));
   }
 
   /** A new document with the edits applied. Removing an absent path changes nothing. */

@@ -1,7 +1,7 @@
 // Hashed bins: which bin-n role answers for a target path, and how the bins role delegates to all of them.
 // TAP 15 (succinct roles) and TUF 4.5 (path_hash_prefixes). PEP 458 says SHA-512 of the file name; the specification
 // and every client use SHA-256 of the target path (interop rule 4).
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { CountersignError } from '../lib/errors.ts';
 import type { DelegatedRole, SuccinctRoles } from './metadata.ts';
 
@@ -36,7 +36,8 @@ export class BinLayout {
 
   /** The bin of a target path: the first bits of its SHA-256. TAP 15: "the leftmost bit_length bits". */
   indexOf(path: string): number {
-    return createHash('sha256').update(path).digest().readUInt32BE(0) >>> (32 - this.bits);
+    // In one call: a Hash object costs four times as much, and back-signing asks sixteen million times.
+    return Number.parseInt(hash('sha256', path).slice(0, 8), 16) >>> (32 - this.bits);
   }
 
   /** `bin-0a3f`: the index in hex, as wide as the last one. TAP 15: "zero-padded". */

@@ -1,0 +1,294 @@
+// An order to back-sign as publications like any other: plan, commit point, bins, snapshot, timestamp, finish. Where no
+// service runs, one publication takes everything; a service takes small ones, and uploads between them.
+//
+// What an earlier publication has added is not remembered but seen: the published bins are the catalogue. So nothing is
+// added twice, whoever was killed in between.
+import type { Head, History, Intent, Order } from '../ledger/ledger.ts';
+import { mapConcurrent } from '../lib/concurrency.ts';
+import { CountersignError, FatalError, hasCode, messageOf } from '../lib/errors.ts';
+import { publishSnapshot, type Published } from '../publish/commit.ts';
+import { expiresAt } from '../publish/plan.ts';
+import type { BacksignDesk, BacksignPorts } from '../publish/prepared-files.ts';
+import { sealSnapshot } from '../publish/seal.ts';
+import { signersNamedBy } from '../publish/signers.ts';
+import type { BinProblem, IndexedBin } from './bin-work.ts';
+import type { Crew } from './crew.ts';
+import { partitionLayout } from './layout.ts';
+import { orderedFiles, type Prepared } from './prepared.ts';
+import { WorkFolder } from './work-folder.ts';
+
+/** What an order says: which files, where they are, and since when an upload is newer than they are. */
+export interface BacksignOrder {
+  /** The working folder, absolute. */
+  readonly folder: string;
+  /** Digest of the files. */
+  readonly digest: string;
+  /** The snapshot that was current when the sources began to be read. */
+  readonly since: number;
+}
+
+export interface BacksignOptions {
+  readonly openCrew: () => Crew;
+  /** Bins in one publication, at most. */
+  readonly binsAtOnce: number;
+  /** Bins that are signed, and all. */
+  readonly progress?: (done: number, total: number) => void;
+}
+
+/** Publications of changes that are read from the ledger at once. */
+const CHANGES_AT_ONCE = 1000;
+
+/** Problems that the refusal of an order names. */
+const NAMED = 5;
+
+interface OpenOrder {
+  readonly number: number;
+  readonly folder: WorkFolder;
+  readonly prepared: Prepared;
+  readonly partitions: readonly (readonly IndexedBin[])[];
+  /** By message: what cannot be signed is found again each time. */
+  readonly problems: Map<string, BinProblem>;
+  /** Paths that uploads have removed since the sources were read. */
+  readonly removed: Set<string>;
+  /** The publication up to which that is known. */
+  seen: number;
+  /** The next partition to look at. */
+  next: number;
+  /** The same, once the publication in hand is complete. */
+  nextAfter: number;
+}
+
+export class Backsigner implements BacksignDesk {
+  readonly #options: BacksignOptions;
+  #crew: Crew | undefined;
+  #open: OpenOrder | undefined;
+
+  constructor(options: BacksignOptions) {
+    this.#options = options;
+  }
+
+  async next(
+    order: Order,
+    ports: BacksignPorts,
+    published: Published,
+    head: Head,
+    now: number,
+  ): Promise<Intent | undefined> {
+    const { ledger, history, clock, log, settings } = ports;
+    let open: OpenOrder;
+    try {
+      open = await this.#openOrder(order, ports, published);
+      await followRemovals(open, history);
+    } catch (error) {
+      if (!hasCode(error, 'backsign-state')) throw error;
+      log.error({ order: order.number, code: error.code }, `back-signing refused: ${error.message}`);
+      await ledger.settleOrder(
+        order.number,
+        refusal([{ code: error.code, message: error.message }]),
+        clock.now(),
+      );
+      return undefined;
+    }
+    const { bins, except } = await this.#slice(open, ports, published);
+    if (bins.length === 0) {
+      const problems = [...open.problems.values()];
+      const outcome =
+        problems.length > 0 ? refusal(problems) : ({ state: 'done', snapshot: head.snapshot } as const);
+      await ledger.settleOrder(order.number, outcome, clock.now());
+      log.info({ order: order.number, files: open.prepared.files }, `back-signing is ${outcome.state}`);
+      await this.close();
+      return undefined;
+    }
+    const { snapshot, roles } = published;
+    return {
+      snapshot: head.snapshot + 1,
+      timestamp: head.timestamp + 1,
+      at: now,
+      expires: expiresAt(now, settings.lifetimes),
+      roles: head.roles,
+      events: [],
+      rejected: [],
+      bins: bins.map(({ bin }) => ({ bin, version: snapshot.versionOf(bin) + 1 })),
+      keyids: signersNamedBy(ports, roles.binTrust).map(({ keyid }) => keyid),
+      backsign: { order: order.digest, except },
+    };
+  }
+
+  async complete(ports: BacksignPorts, published: Published, intent: Intent): Promise<Published> {
+    const { roles, snapshot, timestamp, digests } = published;
+    const content = await ports.ledger.orderContent(intent.backsign?.order ?? '');
+    if (content === undefined) {
+      throw new FatalError(
+        'ledger-invalid',
+        `the ledger does not hold the order of publication ${intent.snapshot}`,
+      );
+    }
+    const { folder, digest } = parseOrder(content);
+    const work = new WorkFolder(folder);
+    const prepared = orderedFiles(work, digest);
+    const wanted = new Set(intent.bins.map(({ bin }) => bin));
+    const partitions = byPartition(prepared)
+      .map((bins, number) => ({ number, bins: bins.filter(({ bin }) => wanted.has(bin)) }))
+      .filter(({ bins }) => bins.length > 0);
+    const next = snapshot.edit({
+      version: intent.snapshot,
+      expires: intent.expires.snapshot,
+      targetsVersion: intent.roles.targets,
+      binsVersion: intent.roles.bins,
+      bins: intent.bins,
+    });
+    const crew = await this.#begin(ports, published);
+    const nextDigests = digests.slice();
+    let done = 0;
+    await mapConcurrent(partitions, crew.size, async ({ number, bins }) => {
+      const written = await crew.run<'sign'>({
+        kind: 'sign',
+        file: work.recordsFile(number),
+        bins,
+        except: intent.backsign?.except ?? [],
+        at: intent.at,
+        expires: intent.expires.bin,
+        ...(intent.keyids === undefined ? {} : { keyids: intent.keyids }),
+      });
+      bins.forEach(({ bin }, i) => (nextDigests[bin] = written[i] ?? ''));
+      done += bins.length;
+      this.#options.progress?.(done, intent.bins.length);
+    });
+    const sealed = await sealSnapshot(signersNamedBy(ports, roles.snapshotTrust), roles, next);
+    const written = intent.bins.map(({ bin }) => nextDigests[bin] ?? '');
+    const timestampAfter = await publishSnapshot(
+      ports,
+      roles,
+      { intent, changes: [] },
+      written,
+      sealed,
+      timestamp,
+    );
+    if (this.#open !== undefined) this.#open.next = this.#open.nextAfter;
+    return { roles, snapshot: next, timestamp: timestampAfter, digests: nextDigests };
+  }
+
+  /** Ends the threads; they come back when they are needed. */
+  async close(): Promise<void> {
+    const crew = this.#crew;
+    this.#crew = undefined;
+    this.#open = undefined;
+    await crew?.close();
+  }
+
+  /** The next bins that lack files, and which of their paths are left out. */
+  async #slice(
+    open: OpenOrder,
+    ports: BacksignPorts,
+    published: Published,
+  ): Promise<{ bins: IndexedBin[]; except: string[] }> {
+    const { layout } = published.snapshot;
+    const { partitions, folder, problems, removed } = open;
+    const bins: IndexedBin[] = [];
+    const crew = await this.#begin(ports, published);
+    let next = open.next;
+    while (next < partitions.length && bins.length < this.#options.binsAtOnce) {
+      const width = Math.max(1, partitions[next]?.length ?? 1);
+      const room = Math.ceil((this.#options.binsAtOnce - bins.length) / width);
+      const numbers = partitions.map((_, number) => number).slice(next, next + Math.min(room, crew.size));
+      const surveys = await Promise.all(
+        numbers.map((number) =>
+          crew.run<'survey'>({
+            kind: 'survey',
+            file: folder.recordsFile(number),
+            bins: partitions[number] ?? [],
+            except: [...removed],
+          }),
+        ),
+      );
+      for (const survey of surveys) {
+        bins.push(...survey.wanted);
+        for (const problem of survey.problems) problems.set(problem.message, problem);
+      }
+      next += numbers.length;
+    }
+    open.nextAfter = next;
+    const touched = new Set(bins.map(({ bin }) => bin));
+    return { bins, except: [...removed].filter((path) => touched.has(layout.indexOf(path))).sort() };
+  }
+
+  async #begin(ports: BacksignPorts, published: Published): Promise<Crew> {
+    this.#crew ??= this.#options.openCrew();
+    const { signer, nextSigner } = ports;
+    await this.#crew.begin({
+      store: ports.store,
+      roles: published.roles,
+      snapshot: published.snapshot,
+      digests: published.digests,
+      signers: { signer, ...(nextSigner === undefined ? {} : { nextSigner }) },
+    });
+    return this.#crew;
+  }
+
+  async #openOrder(order: Order, { ledger }: BacksignPorts, { snapshot }: Published): Promise<OpenOrder> {
+    if (this.#open?.number === order.number) return this.#open;
+    const { folder, digest, since } = parseOrder((await ledger.orderContent(order.digest)) ?? '');
+    const work = new WorkFolder(folder);
+    const prepared = orderedFiles(work, digest);
+    if (prepared.binCount !== snapshot.layout.count) {
+      throw new CountersignError(
+        'backsign-state',
+        `${folder} was prepared for ${prepared.binCount} bins, the repository has ${snapshot.layout.count}`,
+      );
+    }
+    this.#open = {
+      number: order.number,
+      folder: work,
+      prepared,
+      partitions: byPartition(prepared),
+      problems: new Map(),
+      removed: new Set(),
+      seen: since,
+      next: 0,
+      nextAfter: 0,
+    };
+    return this.#open;
+  }
+}
+
+function byPartition({ binCount, bins }: Prepared): IndexedBin[][] {
+  const { count, width } = partitionLayout(binCount);
+  const partitions = Array.from({ length: count }, (): IndexedBin[] => []);
+  for (const bin of bins) partitions[Math.floor(bin.bin / width)]?.push(bin);
+  return partitions;
+}
+
+/** An upload that was published and removed again is newer than the list, which still names it. */
+async function followRemovals(open: OpenOrder, history: History): Promise<void> {
+  for (;;) {
+    const publications = await history.changes(open.seen, CHANGES_AT_ONCE);
+    for (const { snapshot, changes } of publications) {
+      for (const { op, path } of changes) {
+        if (op === 'removed') open.removed.add(path);
+        else open.removed.delete(path);
+      }
+      open.seen = snapshot;
+    }
+    if (publications.length < CHANGES_AT_ONCE) return;
+  }
+}
+
+function parseOrder(content: string): BacksignOrder {
+  try {
+    const { folder, digest, since } = JSON.parse(content) as Partial<BacksignOrder>;
+    if (typeof folder === 'string' && typeof digest === 'string' && Number.isSafeInteger(since)) {
+      return { folder, digest, since: since ?? 0 };
+    }
+  } catch (error) {
+    throw new CountersignError('backsign-state', `an order to back-sign is not JSON: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+  throw new CountersignError('backsign-state', 'an order to back-sign names no folder and no digest');
+}
+
+function refusal(problems: readonly BinProblem[]): { state: 'refused'; code: string; reason: string } {
+  const named = problems.slice(0, NAMED).map(({ message }) => message);
+  const more = problems.length > NAMED ? `; and ${problems.length - NAMED} more` : '';
+  return { state: 'refused', code: problems[0]?.code ?? 'backsign-state', reason: named.join('; ') + more };
+}

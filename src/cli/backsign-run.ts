@@ -1,0 +1,157 @@
+// The steps of a run, with everything that the configuration names: read and sort, compare, order, check.
+import { availableParallelism } from 'node:os';
+import { crewOfThreads, type Crew } from '../backsign/crew.ts';
+import { Backsigner, type BacksignOrder } from '../backsign/publication.ts';
+import { reportOf, type BacksignReport } from '../backsign/report.ts';
+import { checkResult } from '../backsign/result.ts';
+import {
+  beginRun,
+  isBegun,
+  prepareRun,
+  takeFolder,
+  type PreparedRun,
+  type SourceSetting,
+} from '../backsign/run.ts';
+import { WorkFolder } from '../backsign/work-folder.ts';
+import type { Config } from '../config.ts';
+import { CountersignError } from '../lib/errors.ts';
+import { readPublicState } from '../publish/public-state.ts';
+import { openLedger, openStore } from '../service.ts';
+import { placeOrder } from './operator-order.ts';
+import { startProgress } from './progress.ts';
+import type { Session } from './session.ts';
+
+export interface BacksignRequest {
+  readonly sources: readonly SourceSetting[];
+  readonly index?: { readonly url: string; readonly fetch: boolean };
+  readonly compare?: SourceSetting;
+  readonly prefix: string;
+  readonly strict: boolean;
+  readonly dryRun: boolean;
+  readonly resume: boolean;
+  /** The working folder, absolute. */
+  readonly folder: string;
+  readonly jobs?: number;
+  readonly offline?: { readonly directory: string; readonly bundle: string };
+}
+
+/** The end of a run: there is nothing more to go on with. */
+const REPORT_NAME = 'report.json';
+
+const MEGABYTES = { name: 'MB', size: 1_000_000 };
+const BINS = { name: 'bins', size: 1 };
+
+/** @throws CountersignError whatever stands in the way; `--resume` goes on from there. */
+export async function backsign(session: Session, request: BacksignRequest): Promise<BacksignReport> {
+  const { config } = await session.load();
+  const folder = new WorkFolder(request.folder);
+  folder.make();
+  const release = takeFolder(folder, session.leaseTaker);
+  const crew = openCrew(config, request);
+  try {
+    await begin(session, folder, request);
+    const finished = folder.read<BacksignReport>(REPORT_NAME);
+    if (finished !== undefined) return finished;
+    const run = await read(session, folder, crew);
+    if (request.dryRun) return reportOf(run);
+    return await publish(session, folder, run, crew, request);
+  } finally {
+    await crew.close();
+    release();
+  }
+}
+
+function openCrew({ store }: Config, { jobs }: BacksignRequest): Crew {
+  return crewOfThreads(jobs ?? availableParallelism(), store.kind === 'file' ? store.directory : undefined);
+}
+
+/** Writes down what a new run is about, or finds the one to go on with. */
+async function begin(session: Session, folder: WorkFolder, request: BacksignRequest): Promise<void> {
+  if (request.resume) return;
+  if (isBegun(folder)) {
+    throw new CountersignError(
+      'file-exists',
+      `${folder.path} holds a run already: go on with it with --resume, or give another folder with --state`,
+    );
+  }
+  const { binCount, since } = await repository(session);
+  const { sources, prefix, strict } = request;
+  beginRun(folder, { sources, prefix, strict, binCount, since });
+}
+
+/** What the repository is like now. */
+async function repository(session: Session): Promise<{ binCount: number; since: number }> {
+  const { config, secrets } = await session.load();
+  const ledger = await openLedger(config, secrets, session.context);
+  try {
+    const store = await openStore(config, session.context, 'read');
+    const { head, published } = await readPublicState(ledger, store);
+    return { binCount: published.snapshot.layout.count, since: head.snapshot };
+  } finally {
+    await ledger.close();
+  }
+}
+
+async function read(session: Session, folder: WorkFolder, crew: Crew): Promise<PreparedRun> {
+  const reading = startProgress(session, 'reading', MEGABYTES);
+  const sorting = startProgress(session, 'sorting');
+  try {
+    return await prepareRun(folder, crew, {
+      reading: reading.report,
+      sorting: (done, total) => {
+        reading.end();
+        sorting.report(done, total);
+      },
+    });
+  } finally {
+    reading.end();
+    sorting.end();
+  }
+}
+
+async function publish(
+  session: Session,
+  folder: WorkFolder,
+  run: PreparedRun,
+  crew: Crew,
+  request: BacksignRequest,
+): Promise<BacksignReport> {
+  const { config, secrets } = await session.load();
+  const signing = startProgress(session, 'signing', BINS);
+  const order: BacksignOrder = {
+    folder: folder.path,
+    digest: run.prepared.digest,
+    since: run.settings.since,
+  };
+  const desk = new Backsigner({
+    openCrew: () => openCrew(config, request),
+    // Nobody else publishes while this process does: one publication is enough.
+    binsAtOnce: Number.POSITIVE_INFINITY,
+    progress: signing.report,
+  });
+  try {
+    await placeOrder(session, {
+      kind: 'backsign',
+      content: JSON.stringify(order),
+      wait: true,
+      backsign: desk,
+    });
+  } finally {
+    signing.end();
+    await desk.close();
+  }
+  const checking = startProgress(session, 'checking', BINS);
+  const ledger = await openLedger(config, secrets, session.context);
+  try {
+    const store = await openStore(config, session.context, 'read');
+    const { report: progress } = checking;
+    const result = await checkResult(run.prepared, { folder, history: ledger, store, crew, progress });
+    const report = reportOf(run, result);
+    folder.write(REPORT_NAME, report);
+    folder.clear();
+    return report;
+  } finally {
+    checking.end();
+    await ledger.close();
+  }
+}
