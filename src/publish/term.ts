@@ -201,7 +201,7 @@ export class Term {
     const intent = await desk.next(order, this.#ports, published, this.#head, now);
     if (intent === undefined) return undefined;
     this.#startedAt = now;
-    this.#ports.recorded?.(await ledger.advance(this.#lease.epoch, intent)); // COMMIT POINT
+    await ledger.advance(this.#lease.epoch, intent); // COMMIT POINT
     this.#published = await desk.complete(this.#ports, published, intent);
     this.#follow(intent, false);
     return { plan: { intent, changes: [] }, events: [], startedAt: now, durationMs: clock.now() - now };
