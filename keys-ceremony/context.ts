@@ -16,7 +16,7 @@ export interface CeremonyContext {
   readonly random: RandomSource;
   /** The file that runs; absent where the program is a part of another, as in tests. */
   readonly tool?: OwnDigest;
-  /** The computer that the self-check looks at; absent where no command touches a key. */
+  /** The computer that the self-check looks at; absent in rehearsals, whose keys are worth nothing. */
   readonly machine?: Machine;
   /** Whom to ask. Absent where nobody answers: a command that has a question left then fails with `usage`. */
   readonly terminal?: Terminal;

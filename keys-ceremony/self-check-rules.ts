@@ -17,8 +17,8 @@ export interface CheckResult {
 export interface CheckSubject {
   /** Absolute: the folder of the ceremony, or the one that is worked in. */
   readonly workFolder: string;
-  /** Milliseconds since the epoch: the date of the ceremony before, when there was one. */
-  readonly previousDate?: number;
+  /** Milliseconds since the epoch: the clock cannot be before it, because `what` says so. */
+  readonly notBefore?: { readonly time: number; readonly what: string };
 }
 
 type Rule = (machine: Machine, subject: CheckSubject) => CheckResult | Promise<CheckResult>;
@@ -108,7 +108,7 @@ async function checkMemory(machine: Machine, { workFolder }: CheckSubject): Prom
       );
 }
 
-function checkClock({ clock }: Machine, { previousDate }: CheckSubject): CheckResult {
+function checkClock({ clock }: Machine, { notBefore }: CheckSubject): CheckResult {
   const now = clock.now();
   const text = formatExpires(now);
   if (now < RELEASED) {
@@ -117,9 +117,10 @@ function checkClock({ clock }: Machine, { previousDate }: CheckSubject): CheckRe
   if (now > RELEASED + TOOL_LIFE_MS) {
     return failed(`the clock says ${text}, thirty years after this version was released: set it`);
   }
-  if (previousDate !== undefined && now < previousDate) {
-    const before = formatExpires(previousDate);
-    return failed(`the clock says ${text}, before the last ceremony (${before}): set it`);
+  if (notBefore !== undefined && now < notBefore.time) {
+    return failed(
+      `the clock says ${text}, but ${notBefore.what} is ${formatExpires(notBefore.time)}: set it`,
+    );
   }
   return passed(`the clock says ${text}; compare it with a watch`);
 }

@@ -7,11 +7,12 @@ import { answer, type CeremonyContext } from '../context.ts';
 import { loadCeremony } from '../load-ceremony.ts';
 import { makeOneTime } from '../one-time.ts';
 import { ONE_TIME_ROLES } from '../one-time-file.ts';
+import { guardCeremony, withAccept, type AcceptOptions } from '../self-check-guard.ts';
 import { folderOf, record, recorded, withFolder } from '../session.ts';
 import { writeOnce } from '../write-file.ts';
 
 export function addOneTimeCommand(program: Command, context: CeremonyContext): void {
-  withFolder(program.command('one-time'))
+  withAccept(withFolder(program.command('one-time')))
     .description('make the one-time keys of targets and bins, sign with them, destroy them')
     .addHelpText(
       'after',
@@ -23,7 +24,7 @@ Examples:
   countersign-ceremony one-time
   countersign-ceremony one-time --folder ./2027-renewal --json`,
     )
-    .action(async (options: { folder?: string }, command: Command) => {
+    .action(async (options: AcceptOptions & { folder?: string }, command: Command) => {
       const folder = folderOf(context, options);
       const ceremony = await loadCeremony(folder);
       const name = ceremony.plan.ceremony;
@@ -34,6 +35,7 @@ Examples:
             `${FILES.oneTime} is there: its keys have signed and are gone`,
           );
         }
+        await guardCeremony(context, options, folder, ceremony.plan);
         const { bytes, keyids } = await makeOneTime(ceremony, context.random, context.clock.now());
         await writeOnce(folder, FILES.oneTime, bytes);
         // Read back and checked as every other computer will.

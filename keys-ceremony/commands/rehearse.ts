@@ -85,7 +85,14 @@ async function perform(
   const program = new Command().option('--json').exitOverride();
   // What is shown before a signature goes to the screen; there is no question left to answer.
   const terminal = new ScriptedTerminal([], (line) => context.stderr.write(`  ${line}\n`));
-  for (const add of STEPS) add(program, { ...context, stdout, terminal });
+  // Without a machine: its keys are thrown away, so any computer is good enough.
+  const { cwd, stderr, clock, random, tool, openKey } = context;
+  const rehearsal: CeremonyContext = {
+    ...{ cwd, stdout, stderr, clock, random, terminal },
+    ...(tool === undefined ? {} : { tool }),
+    ...(openKey === undefined ? {} : { openKey }),
+  };
+  for (const add of STEPS) add(program, rehearsal);
   try {
     await program.parseAsync([...args, '--json'], { from: 'user' });
   } catch (error) {

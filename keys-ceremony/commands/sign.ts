@@ -6,6 +6,7 @@ import { answer, type CeremonyContext } from '../context.ts';
 import { describeChanges } from '../describe-changes.ts';
 import type { HolderKey } from '../holder-key.ts';
 import { checkPublishedRoot } from '../published-root.ts';
+import { guardCeremony, withAccept, type AcceptOptions } from '../self-check-guard.ts';
 import { folderOf, record, recorded, withFolder } from '../session.ts';
 import { signWith } from '../sign.ts';
 import { progressLines } from '../signing-groups.ts';
@@ -14,7 +15,7 @@ import { challengePlaces, checkWords, PHRASE_LENGTH } from '../word-phrase.ts';
 import { openWorkspace, type Workspace } from '../workspace.ts';
 import { findingLines } from './plan.ts';
 
-interface SignOptions {
+interface SignOptions extends AcceptOptions {
   readonly folder?: string;
   readonly key: string;
   readonly code?: string;
@@ -22,7 +23,7 @@ interface SignOptions {
 }
 
 export function addSignCommand(program: Command, context: CeremonyContext): void {
-  withFolder(program.command('sign'))
+  withAccept(withFolder(program.command('sign')))
     .description('read what changes, then sign it with one key')
     .requiredOption('--key <key>', "a key file, or a token's key as pkcs11:…")
     .option(
@@ -56,6 +57,7 @@ Examples:
         if (terminal === undefined || openKey === undefined) {
           throw new CountersignError('usage', 'there is no terminal at which a key could be opened');
         }
+        await guardCeremony(context, options, folder, ceremony.plan);
         const say = (line: string): void => {
           terminal.say(line);
         };

@@ -6,6 +6,7 @@ import { attestationFile, readAttestations } from '../attestations.ts';
 import { answer, commandGroup, type CeremonyContext } from '../context.ts';
 import type { HolderKey } from '../holder-key.ts';
 import { loadCeremony } from '../load-ceremony.ts';
+import { guardCeremony, withAccept, type AcceptOptions } from '../self-check-guard.ts';
 import { folderOf, record, recorded, withFolder } from '../session.ts';
 import { mergeTranscripts } from '../transcript-merge.ts';
 import { readTranscripts, type TranscriptOfComputer } from '../transcript-set.ts';
@@ -100,7 +101,7 @@ Examples:
 }
 
 function addSign(group: Command, context: CeremonyContext): void {
-  withFolder(group.command('sign'))
+  withAccept(withFolder(group.command('sign')))
     .description('sign the transcripts as they stand: the last step of a ceremony')
     .requiredOption('--key <key>', "a key file, or a token's key as pkcs11:…")
     .addHelpText(
@@ -113,7 +114,7 @@ Examples:
   countersign-ceremony transcript sign --key /media/holder-1/root.key
   countersign-ceremony transcript sign --key 'pkcs11:serial=12345678;object=root' --folder ./2027-renewal`,
     )
-    .action(async (options: FolderOption & { key: string }, command: Command) => {
+    .action(async (options: FolderOption & AcceptOptions & { key: string }, command: Command) => {
       const folder = folderOf(context, options);
       const { plan, holders } = await loadCeremony(folder);
       await recorded(context, folder, plan.ceremony, 'transcript-sign', async () => {
@@ -121,6 +122,7 @@ Examples:
         if (terminal === undefined || openKey === undefined) {
           throw new CountersignError('usage', 'there is no terminal at which a key could be opened');
         }
+        await guardCeremony(context, options, folder, plan);
         const transcripts = await readTranscripts(folder);
         const before = await readAttestations(folder, holders, transcripts);
         const statement = statementOf(transcripts);

@@ -17,7 +17,10 @@ import {
   type MachineChanges,
 } from '../support/ceremony-machine.ts';
 
-const SUBJECT = { workFolder: '/dev/shm/2027-renewal', previousDate: CEREMONY_DAY - 86_400_000 };
+const SUBJECT = {
+  workFolder: '/dev/shm/2027-renewal',
+  notBefore: { time: CEREMONY_DAY - 86_400_000, what: 'the date of the plan' },
+};
 const YEAR = 365 * 86_400_000;
 
 function at(now: number): MachineChanges {
@@ -113,10 +116,10 @@ const ATTACKS: readonly (readonly [CheckName, string, MachineChanges, Outcome, R
   ['clock', 'the epoch', at(0), 'failed', /1970.*before this version/],
   [
     'clock',
-    'before the last ceremony',
+    'before the date of the plan',
     at(CEREMONY_DAY - 2 * 86_400_000),
     'failed',
-    /before the last ceremony/,
+    /the date of the plan is 2027-01-14/,
   ],
   ['clock', 'two thousand and sixty', at(CEREMONY_DAY + 33 * YEAR), 'failed', /thirty years/],
   [
