@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { systemClock } from '../src/lib/clock.ts';
+import { installAge } from './interop/age.ts';
 import { newestNode, pythonTuf, type Component } from './interop/components.ts';
 import { checkConformance, conformanceSuite } from './interop/conformance.ts';
 import { postgresServer } from './interop/postgres.ts';
@@ -39,10 +40,13 @@ try {
   ]);
   await perform(await postgresServer(), [{ what: 'ledger, whole service', work: postgresSuite }]);
   await perform(await installOpenBao(), [
-    { what: 'transit, KV, whole service', work: () => signerSuite('vault-signer', 'signer-service') },
+    { what: 'transit, KV, whole service', work: () => namedSuites('vault-signer', 'signer-service') },
   ]);
-  await perform(await installSoftHsm(), [{ what: 'PKCS#11', work: () => signerSuite('pkcs11-') }]);
-  await perform(await installMoto(), [{ what: 'AWS KMS', work: () => signerSuite('kms-signer') }]);
+  await perform(await installSoftHsm(), [{ what: 'PKCS#11', work: () => namedSuites('pkcs11-') }]);
+  await perform(await installAge(), [
+    { what: "a ceremony's archive", work: () => namedSuites('ceremony-archive') },
+  ]);
+  await perform(await installMoto(), [{ what: 'AWS KMS', work: () => namedSuites('kms-signer') }]);
   await perform(await conformanceSuite(), [{ what: 'countersign client', work: checkConformance }]);
   await perform(await newestNode(), [{ what: 'npm test', work: wholeSuite }]);
 } finally {
@@ -79,8 +83,8 @@ async function postgresSuite(node: string): Promise<string> {
   return /^ *Tests .*$/m.exec(output)?.[0].trim() ?? 'no count';
 }
 
-/** The signers' test/interop/*.test.ts, whose servers are installed. */
-async function signerSuite(...files: readonly string[]): Promise<string> {
+/** Those test/interop/*.test.ts whose servers and programs are installed. */
+async function namedSuites(...files: readonly string[]): Promise<string> {
   const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.interop.config.ts'];
   vitest.push(...files.map((name) => `test/interop/${name}`));
   const output = await run(process.execPath, vitest, { env: { NO_COLOR: '1' }, timeoutMs: 600_000 });
@@ -90,7 +94,10 @@ async function signerSuite(...files: readonly string[]): Promise<string> {
 /** The other test/interop/*.test.ts, which install and start their server themselves. */
 async function s3Suite(node: string): Promise<string> {
   const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.interop.config.ts'];
-  vitest.push('--exclude=test/interop/postgres-*', '--exclude=test/interop/{vault,signer,pkcs11,kms}-*');
+  vitest.push(
+    '--exclude=test/interop/postgres-*',
+    '--exclude=test/interop/{vault,signer,pkcs11,kms,ceremony}-*',
+  );
   const output = await run(node, vitest, { env: { NO_COLOR: '1' }, timeoutMs: 600_000 });
   return /^ *Tests .*$/m.exec(output)?.[0].trim() ?? 'no count';
 }
