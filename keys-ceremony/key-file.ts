@@ -1,6 +1,7 @@
 // A holder's private key in a file: encrypted in age's passphrase format (src/lib/passphrase-file.ts), so that the tool
 // `age` opens it as well, readable by its owner only.
 import type { KeyObject } from 'node:crypto';
+import { unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { CountersignError, messageOf } from '../src/lib/errors.ts';
 import { decryptPrivateKey, encryptPrivateKey, isPassphraseRefused } from '../src/lib/passphrase-file.ts';
@@ -109,8 +110,13 @@ export async function writeKeyFile(
     throw new CountersignError('internal', `the encrypted key is ${keyid}, expected ${key.keyid}`);
   }
   await writePrivateFile(file, text);
-  if ((await readKeyFile(file)) !== text) {
+  try {
+    if ((await readKeyFile(file)) === text) return;
     throw new CountersignError('secret-unreadable', `key file ${file} does not hold what was written to it`);
+  } catch (error) {
+    // A stick whose file system knows no owners, mounted so that everybody reads it, or one that is worn out.
+    await unlink(file);
+    throw error;
   }
 }
 

@@ -10,6 +10,7 @@ import { addKeyCommand } from './commands/key.ts';
 import { addMergeCommand } from './commands/merge.ts';
 import { addOneTimeCommand } from './commands/one-time.ts';
 import { addPlanCommand } from './commands/plan.ts';
+import { addPlanNewCommand } from './commands/plan-new.ts';
 import { addRecordCommand } from './commands/record.ts';
 import { addRehearseCommand } from './commands/rehearse.ts';
 import { addSelfCheckCommand } from './commands/self-check.ts';
@@ -64,6 +65,7 @@ export function ceremonyProgram(context: CeremonyContext): Command {
       writeErr: () => undefined,
     });
   const add = [
+    addPlanNewCommand,
     addPlanCommand,
     addKeyCommand,
     addSelfCheckCommand,
