@@ -122,7 +122,7 @@ async function requireCode(
   terminal.say(`payload ${payload.sha256}`);
   terminal.say('the second person, at another computer, reads out two words of the phrase there');
   const [first, second] = places;
-  checkWords(await terminal.ask(`words ${first + 1} and ${second + 1}:`), payload.phrase, places);
+  checkWords(await terminal.ask(`words ${first + 1} and ${second + 1}`), payload.phrase, places);
   if (await terminal.confirm(`sign this as ${payload.sha256.slice(0, 16)}…?`, { default: false })) return;
   throw new CountersignError('interrupted', 'not signed');
 }
