@@ -14,6 +14,7 @@ import { addImportCommand } from './import.ts';
 import { addInitCommand } from './init.ts';
 import { addKeyCommand } from './key.ts';
 import { addPublishCommand } from './publish.ts';
+import { addRecoverCommand } from './recover.ts';
 import { addRenewCommand } from './renew.ts';
 import { addReconcileCommand } from './reconcile.ts';
 import { addServeCommand } from './serve.ts';
@@ -84,6 +85,7 @@ Examples:
     addServeCommand,
     addImportCommand,
     addRenewCommand,
+    addRecoverCommand,
     addBacksignCommand,
     addPublishCommand,
     addStatusCommand,

@@ -136,7 +136,8 @@ export async function publishSnapshot(
   return published;
 }
 
-function editsByBin(
+/** What a publication changes in each bin. */
+export function editsByBin(
   changes: readonly TargetChange[],
   { layout }: SnapshotDocument,
 ): ReadonlyMap<number, BinEdits> {

@@ -42,7 +42,8 @@ export class ImportDesk {
   /** Orders from before may have begun in another term: how long ago their root was published, nobody knows. */
   readonly #begunAt: number;
   readonly #rootsAhead = new Map<number, number>();
-  #bundle: ImportedBundle | undefined;
+  /** Until when an order waits for its root to be known: it is not looked at before. */
+  readonly #waiting = new Map<number, number>();
 
   constructor(ports: DeskPorts) {
     this.#ports = ports;
@@ -61,10 +62,10 @@ export class ImportDesk {
     const { ledger, history } = this.#ports;
     const { published } = context;
     const compromised = order.kind === 'import-compromised';
-    if (now < this.#earliest(order) && this.#bundle?.digest === order.digest) return undefined;
+    if (now < (this.#waiting.get(order.number) ?? now)) return undefined;
     try {
-      this.#bundle = await orderedBundle(ledger, order.digest, now);
-      const step = await nextImportStep(this.#bundle.bundle, {
+      const imported = await orderedBundle(ledger, order.digest, now);
+      const step = await nextImportStep(imported.bundle, {
         ...context,
         bins: await history.bins(),
         compromised,
@@ -74,8 +75,11 @@ export class ImportDesk {
         return undefined;
       }
       const needsRoot = step.versions.root === published.roles.versions.root;
-      if (needsRoot && !compromised && now < this.#earliest(order)) return undefined;
-      return { ...this.#bundle, order, step };
+      if (needsRoot && !compromised && now < this.#earliest(order)) {
+        this.#waiting.set(order.number, this.#earliest(order));
+        return undefined;
+      }
+      return { ...imported, order, step };
     } catch (error) {
       if (!(await this.refuse(order, error))) throw error;
       return undefined;
@@ -102,7 +106,6 @@ export class ImportDesk {
   }
 
   async #settle(order: Order, outcome: Parameters<Ledger['settleOrder']>[1]): Promise<void> {
-    this.#bundle = undefined;
     await this.#ports.ledger.settleOrder(order.number, outcome, this.#ports.clock.now());
   }
 }

@@ -5,13 +5,14 @@
 // May assume: ./import.ts has allowed the step. Next: ./write.ts
 import { sha256Hex } from '../lib/bytes.ts';
 import { CountersignError, FatalError } from '../lib/errors.ts';
-import type { Head, Intent, Ledger } from '../ledger/ledger.ts';
+import type { Head, Ledger } from '../ledger/ledger.ts';
 import { parseBundle, verifyBundle, type VerifiedBundle } from '../tuf/bundle.ts';
 import { parseTimestamp } from '../tuf/parse-timestamp.ts';
 import { parseVersionedName } from '../tuf/layout.ts';
-import { writeBins, type BaseDocument, type CommitPorts, type Published } from './commit.ts';
+import type { Batch } from './batch.ts';
+import { editsByBin, writeBins, type BaseDocument, type CommitPorts, type Published } from './commit.ts';
 import { rolesAfter, type ImportStep } from './import.ts';
-import { expiresAt } from './plan.ts';
+import { plan, type Plan } from './plan.ts';
 import {
   sealedBundle,
   sealSnapshot,
@@ -43,39 +44,37 @@ export async function orderedBundle(ledger: Ledger, digest: string, now: number)
   return { digest, bundle: await verifyBundle(parseBundle(Buffer.from(content)), now) };
 }
 
-/** The intent of one step of an import. `now`: time T, milliseconds since the epoch. */
-export function importIntent(
-  { digest, bundle }: ImportedBundle,
-  step: ImportStep,
-  {
-    head,
-    published,
-    signers,
-    now,
-    lifetimes,
-  }: {
-    readonly head: Head;
-    readonly published: Published;
-    readonly signers: Signers;
-    readonly now: number;
-    readonly lifetimes: Lifetimes;
-  },
-): Intent {
+/** What a step is planned from: events that it settles besides, and the bins as they are. */
+export interface ImportInput {
+  readonly head: Head;
+  readonly published: Published;
+  readonly signers: Signers;
+  /** Time T, milliseconds since the epoch. */
+  readonly now: number;
+  readonly lifetimes: Lifetimes;
+  readonly batch: Pick<Batch, 'events' | 'lookup' | 'sizeOf'>;
+}
+
+/** The plan of one step of an import. */
+export function planImport({ digest, bundle }: ImportedBundle, step: ImportStep, input: ImportInput): Plan {
+  const { head, published, signers, batch } = input;
   const { binTrust } = rolesAfter(bundle, published.roles, step.versions);
-  return {
-    snapshot: head.snapshot + 1,
-    timestamp: head.timestamp + 1,
-    at: now,
-    expires: expiresAt(now, lifetimes),
-    roles: step.versions,
-    events: [],
-    rejected: [],
-    bins: step.bins.map((bin) => ({ bin, version: published.snapshot.versionOf(bin) + 1 })),
+  const { intent, changes } = plan({
+    ...input,
+    snapshot: published.snapshot,
+    events: batch.events,
+    lookup: (path) => batch.lookup(path),
+    sizeOf: (bin) => batch.sizeOf(bin),
+    renewals: step.bins,
     keyids: signersNamedBy(signers, binTrust).map(({ keyid }) => keyid),
+  });
+  const imported = {
+    roles: step.versions,
     bundle: digest,
     trustedRoot: bundle.roots.at(-1)?.bytes.toString('utf8') ?? '',
     replaces: { roles: head.roles, trustedRoot: head.trustedRoot },
   };
+  return { intent: { ...intent, ...imported }, changes };
 }
 
 /**
@@ -86,7 +85,7 @@ export function importIntent(
 export async function completeImport(
   ports: CommitPorts,
   published: Published,
-  intent: Intent,
+  { intent, changes }: Plan,
   bundle: VerifiedBundle,
   base: BaseDocument,
   overwrite: boolean,
@@ -95,8 +94,9 @@ export async function completeImport(
   const roles = rolesAfter(bundle, published.roles, intent.roles);
   const files = newFiles(bundle, published.roles.versions, intent.roles);
   for (const { file, trust } of files.delegating) await writeOnce(store, file, trust);
+  const edits = editsByBin(changes, published.snapshot);
   const digests = await writeBins(ports, roles, intent, async ({ bin, version }) =>
-    (await base(bin)).edit(new Map(), version, intent.expires.bin),
+    (await base(bin)).edit(edits.get(bin) ?? new Map(), version, intent.expires.bin),
   );
   const snapshot = published.snapshot.edit({
     version: intent.snapshot,
@@ -117,7 +117,7 @@ export async function completeImport(
   const timestamp = overwrite
     ? await overwriteTimestamp(ports, sealedTimestamp)
     : await replaceTimestamp(store, roles, sealedTimestamp, published.timestamp);
-  await ledger.finish(intent, [], digests, clock.now());
+  await ledger.finish(intent, changes, digests, clock.now());
   const nextDigests = published.digests.slice();
   intent.bins.forEach(({ bin }, i) => (nextDigests[bin] = digests[i] ?? ''));
   return { roles, snapshot, timestamp, digests: nextDigests };

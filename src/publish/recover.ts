@@ -2,6 +2,7 @@
 // decided; the plan is made again from it and completed by the code that would have completed it then.
 import { CountersignError, FatalError } from '../lib/errors.ts';
 import type { AcceptedEvent, Intent, Ledger } from '../ledger/ledger.ts';
+import type { BinDocument } from '../tuf/bin-document.ts';
 import { applyEvents } from './apply-events.ts';
 import { gatherBatch, type BatchSource } from './batch.ts';
 import { complete, type CommitPorts, type Published } from './commit.ts';
@@ -18,7 +19,6 @@ export async function recover(
   source: BatchSource,
   intent: Intent,
 ): Promise<Published> {
-  if (intent.replaces !== undefined) return recoverImport(ports, published, source, intent);
   const rejected = new Set(intent.rejected.map(({ position }) => position));
   const events = (await settledEvents(ports.ledger, intent)).filter(
     ({ position }) => !rejected.has(position),
@@ -27,7 +27,14 @@ export async function recover(
   const batch = await gatherBatch(source, events, bins, ports.clock.now());
   // An event without effect has a bin too: without it, nobody can tell that the event has none.
   if (batch.renewals.length < bins.length || batch.events.length < events.length) {
-    throw cannotComplete(source, intent);
+    throw new CountersignError(
+      'bin-altered',
+      `publication ${intent.snapshot} was committed and cannot be completed: ` +
+        source.altered
+          .list()
+          .map(({ message }) => message)
+          .join('; '),
+    );
   }
   const applied = applyEvents(events, (path) => batch.lookup(path));
   const contradiction = applied.rejected[0];
@@ -38,31 +45,14 @@ export async function recover(
         contradiction.reason,
     );
   }
-  return complete(ports, published, { intent, changes: applied.changes }, (bin) => batch.document(bin));
-}
-
-/** The bundle is read back from its order, and judged at the time at which it was committed. */
-async function recoverImport(
-  ports: CommitPorts,
-  published: Published,
-  source: BatchSource,
-  intent: Intent,
-): Promise<Published> {
+  const plan = { intent, changes: applied.changes };
+  const base = (bin: number): Promise<BinDocument> => batch.document(bin);
+  if (intent.replaces === undefined) return complete(ports, published, plan, base);
+  // The bundle is read back from its order, and judged at the time at which it was committed.
   const { digest, bundle } = await orderedBundle(ports.ledger, intent.bundle ?? '', intent.at);
-  const bins = intent.bins.map(({ bin }) => bin);
-  const batch = await gatherBatch(source, [], bins, ports.clock.now());
-  if (batch.renewals.length < bins.length) throw cannotComplete(source, intent);
   const orders = await ports.ledger.openOrders();
   const overwrite = orders.some((order) => order.kind === 'import-compromised' && order.digest === digest);
-  return completeImport(ports, published, intent, bundle, (bin) => batch.document(bin), overwrite);
-}
-
-function cannotComplete({ altered }: BatchSource, { snapshot }: Intent): CountersignError {
-  const reasons = altered.list().map(({ message }) => message);
-  return new CountersignError(
-    'bin-altered',
-    `publication ${snapshot} was committed and cannot be completed: ${reasons.join('; ')}`,
-  );
+  return completeImport(ports, published, plan, bundle, base, overwrite);
 }
 
 async function settledEvents(ledger: Ledger, intent: Intent): Promise<AcceptedEvent[]> {

@@ -11,7 +11,7 @@ import { gatherBatch, waitingEvents, type BatchSource } from './batch.ts';
 import { commit, type CommitPorts, type Published } from './commit.ts';
 import { checkNothingForeign } from './foreign-objects.ts';
 import { ImportDesk } from './import-desk.ts';
-import { completeImport, importIntent } from './import-publication.ts';
+import { completeImport, planImport } from './import-publication.ts';
 import { KeyProgress } from './key-progress.ts';
 import { plan, type Plan } from './plan.ts';
 import type { BacksignDesk } from './prepared-files.ts';
@@ -24,6 +24,9 @@ import type { OfflineRoles } from './verified-reads.ts';
 
 /** Milliseconds that the clock may be behind the last publication: a correction by NTP, not a wrong clock. */
 const CLOCK_TOLERANCE_MS = 60_000;
+
+/** Events that the publication which ends a compromise settles at most; memory, and more than anybody decides by hand. */
+const MAX_EVENTS_OF_RECOVERY = 1_000_000;
 
 export interface TermPorts extends CommitPorts {
   readonly history: History;
@@ -162,8 +165,12 @@ export class Term {
     const { trustedRoot } = this.#head;
     const turn = await this.#desk.next(order, { ...this.#ports, published, trustedRoot }, now);
     if (turn === undefined) return undefined;
-    const batch = await gatherBatch(sourceOf(this.#ports, published), [], turn.step.bins, now);
     const compromised = isCompromise(order);
+    const source = sourceOf(this.#ports, published);
+    // PEP 458 "In the event of a key compromise": targets are restored first, then everything is signed again. So what
+    // "countersign recover" has decided goes into the same publication.
+    const waiting = compromised ? await waitingEvents(source, MAX_EVENTS_OF_RECOVERY, now) : [];
+    const batch = await gatherBatch(source, waiting, turn.step.bins, now);
     try {
       checkAllRead(turn.step.bins, batch.renewals, this.#ports.altered);
       if (compromised) {
@@ -174,21 +181,16 @@ export class Term {
       if (await this.#desk.refuse(order, error)) return undefined;
       throw error;
     }
-    const plannedFor = {
-      head: this.#head,
-      published,
-      signers: this.#ports,
-      now,
-      lifetimes: settings.lifetimes,
-    };
-    const intent = importIntent(turn, turn.step, plannedFor);
+    const { lifetimes } = settings;
+    const input = { head: this.#head, published, signers: this.#ports, now, lifetimes, batch };
+    const planned = planImport(turn, turn.step, input);
     this.#startedAt = now;
-    await ledger.advance(this.#lease.epoch, intent); // COMMIT POINT
+    await ledger.advance(this.#lease.epoch, planned.intent); // COMMIT POINT
     const base = (bin: number): Promise<BinDocument> => batch.document(bin);
-    this.#published = await completeImport(this.#ports, published, intent, turn.bundle, base, compromised);
-    this.#follow(intent, false);
+    this.#published = await completeImport(this.#ports, published, planned, turn.bundle, base, compromised);
+    this.#follow(planned.intent, batch.events.length > 0);
     this.#desk.published(turn);
-    return { plan: { intent, changes: [] }, events: [], startedAt: now, durationMs: clock.now() - now };
+    return { plan: planned, events: batch.events, startedAt: now, durationMs: clock.now() - now };
   }
 
   /** Adds files that were prepared for the oldest order to back-sign; every other turn is left to everything else. */

@@ -153,6 +153,16 @@ describe('a bundle that continues what is published', () => {
     await allThere(repository);
   });
 
+  test('an order from before the service started, without anything to wait for, is settled at once', async () => {
+    const repository = await foundRepository();
+    const { ledger, clock, ports } = repository;
+    const bundle = await ceremony(repository, { targets: false, bins: false });
+    const number = await ledger.placeOrder('import', bundleText(bundle), clock.now());
+    clock.advance(1000);
+    await publishAll({ ports });
+    expect(await ledger.orderState(number)).toEqual({ state: 'done', snapshot: 2 });
+  });
+
   test('what arrived together with it is published', async () => {
     const repository = await foundRepository();
     await accept(
@@ -389,7 +399,7 @@ describe.each(ALGORITHMS)('the online key was stolen: %s', (algorithm) => {
   });
 });
 
-describe.each(ALGORITHMS)('broken at each of its writes: %s', (algorithm) => {
+describe.each(ALGORITHMS)('broken at each of its writes: %s', { timeout: REPEATS * 180_000 }, (algorithm) => {
   const [old, next] = [throwawaySigner(1, algorithm), throwawaySigner(9, algorithm)];
   const kinds = {
     'keys of before stay for a while': { online: [old, next], kind: 'import', signers: [old, next] },
@@ -445,7 +455,8 @@ describe.each(ALGORITHMS)('broken at each of its writes: %s', (algorithm) => {
       return faulty;
     };
     const { counts } = await run();
-    expect(counts.get('advance')).toBe(name === 'the key was stolen' ? 2 : 3);
+    // With a stolen key events do not wait: what is restored is in the publication that signs everything again.
+    expect(counts.get('advance')).toBe(name === 'the key was stolen' ? 1 : 3);
     for (const row of Array.from({ length: REPEATS }, () => faultRows(counts, 1)).flat()) {
       const { happened } = await run(row).catch((error: unknown) => {
         throw new Error(`${row.write} ${row.nth} ${row.fault}`, { cause: error });
