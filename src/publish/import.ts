@@ -1,6 +1,6 @@
 // What a ceremony's bundle changes about a repository in service, and whether it may: pure judgement, nothing is written.
 // A bundle continues what is published or it is refused; no client may be left with a root under which something that
-// it is served does not verify (docs/adr/0016-import.md).
+// it is served does not verify (docs/adr/0017-import.md).
 //
 // May assume: the bundle was verified by itself (../tuf/bundle.ts). Next: ./import-publication.ts
 import { equalBytes } from '../lib/bytes.ts';
