@@ -98,6 +98,26 @@ describe('imports', () => {
     expect(used.filter((use) => !/: node:(crypto|buffer|util)$/.test(use))).toEqual([]);
   });
 
+  test('the online key is used in one place, behind the announcement', () => {
+    const signing = /\b(?:[sS]igner|#opened\(\)|key)\)?\.sign\(/;
+    const users = files.filter(({ name, text }) => name.startsWith('src/') && signing.test(codeOnly(text)));
+    // The adapters themselves: one that passes on, one that asks a token.
+    const adapters = ['src/signing/late-signer.ts', 'src/signing/pkcs11-signer.ts'];
+    expect(users.map(({ name }) => name).filter((name) => !adapters.includes(name))).toEqual([
+      'src/publish/seal.ts',
+    ]);
+    const sealing = /\b(?:sealBins|sealSnapshot|sealTimestamp)\(/;
+    const sealers = files.filter(({ text }) => sealing.test(codeOnly(text))).map(({ name }) => name);
+    expect(sealers).toEqual([
+      'src/backsign/publication.ts',
+      'src/publish/bootstrap.ts',
+      'src/publish/commit.ts',
+      'src/publish/import-publication.ts',
+      'src/publish/reconcile.ts',
+      'src/publish/seal.ts',
+    ]);
+  });
+
   test('the ceremony imports src/tuf, src/lib, tokens and the Signer type only', () => {
     const wrong = files
       .filter(({ name }) => name.startsWith('keys-ceremony/'))

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { DEFAULT_CONFIG_FILE } from '../config.ts';
 import { VERSION } from '../lib/version.ts';
 import { addBacksignCommand } from './backsign.ts';
+import { addAuditCommand } from './audit.ts';
 import { addBootstrapCommand } from './bootstrap.ts';
 import { addClientCommand } from './client.ts';
 import { addCopyCommand } from './copy.ts';
@@ -91,6 +92,7 @@ Examples:
     addStatusCommand,
     addClientCommand,
     addFsckCommand,
+    addAuditCommand,
     addGcCommand,
     addCopyCommand,
     addReconcileCommand,

@@ -16,6 +16,7 @@ const StatusAnswer = Type.Object({
   healthy: Type.Boolean(),
   reasons: Type.Array(Type.Object({ code: Type.String(), detail: Type.String() })),
   backlog: Type.Object({ events: Type.Integer(), oldestAcceptedAt: Type.Optional(Type.String()) }),
+  audit: Type.Optional(Type.Object({ records: Type.Integer(), head: Type.String() })),
   publisher: Type.Object({
     role: Type.String(),
     renewalsDue: Type.Integer(),

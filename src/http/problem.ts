@@ -72,6 +72,7 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   'timestamp-conflict': 500,
   'clock-backwards': 503,
   'event-superseded': 500,
+  'audit-broken': 500,
   'reconcile-refused': 500,
   'copy-refused': 500,
   'signer-invalid': 500,

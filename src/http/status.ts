@@ -19,6 +19,12 @@ const StatusSchema = Type.Object({
   healthy: Type.Boolean(),
   reasons,
   backlog: Type.Object({ events: Type.Integer(), oldestAcceptedAt: Type.Optional(time) }),
+  audit: Type.Optional(
+    Type.Object(
+      { records: Type.Integer(), head: Type.String() },
+      { description: 'The newest record of the log of uses of the online key: its number and its SHA-256' },
+    ),
+  ),
   publisher: Type.Object({
     role: Type.String({ description: 'starting, publishing, standby, held or stopped' }),
     problem: Type.Optional(Type.Object({ code: Type.String(), message: Type.String() })),
@@ -74,6 +80,7 @@ export function statusRoutes(app: FastifyInstance, deps: ServerDeps): void {
       const status = publisher.status();
       const backlog = await history.backlog();
       const oldest = backlog.oldestAcceptedAt;
+      const audit = await history.auditHead();
       const why = unhealthyReasons(status, now);
       return reply.header('cache-control', 'no-store').send({
         version: deps.version,
@@ -84,6 +91,7 @@ export function statusRoutes(app: FastifyInstance, deps: ServerDeps): void {
           events: backlog.events,
           ...(oldest === undefined ? {} : { oldestAcceptedAt: iso(oldest) }),
         },
+        ...(audit === undefined ? {} : { audit: { records: audit.number, head: audit.hash } }),
         ...wireStatus(status),
       });
     },

@@ -87,6 +87,18 @@ export const COPIED_TABLES: readonly CopiedTable[] = [
     keyLength: 1,
     page: 20,
   },
+  {
+    name: 'audit',
+    columns: {
+      number: 'bigint',
+      kind: 'text',
+      snapshot: 'bigint',
+      hash: 'text',
+      record: 'text',
+    },
+    keyLength: 1,
+    page: 20,
+  },
 ];
 
 export function* sqliteRows(connection: SqliteConnection, table: CopiedTable): Generator<CopiedRow[]> {

@@ -39,9 +39,9 @@ export function decideLease(
   );
 }
 
-/** @throws CountersignError `lease-lost` unless `epoch` is that of the current lease. */
-export function checkFence(lease: Lease | undefined, epoch: number): void {
-  if (lease?.epoch === epoch) return;
+/** The current lease. @throws CountersignError `lease-lost` unless `epoch` is its own. */
+export function checkFence(lease: Lease | undefined, epoch: number): Lease {
+  if (lease?.epoch === epoch) return lease;
   const details = lease === undefined ? {} : { holder: lease.holder, until: lease.until };
   throw new CountersignError(
     'lease-lost',

@@ -92,6 +92,23 @@ export interface SignedFile {
   readonly keyids: readonly string[];
 }
 
+/** A record of the audit log, as it is kept (./audit-record.ts says what is in it). */
+export interface AuditLine {
+  readonly number: number;
+  /** SHA-256 of `text`. */
+  readonly hash: string;
+  /** Canonical JSON, without a line break. */
+  readonly text: string;
+}
+
+/** A record's place in the chain, for the log. */
+export interface AuditMark {
+  readonly number: number;
+  readonly hash: string;
+  readonly kind: 'began' | 'announced' | 'resumed' | 'reconciling' | 'signed' | 'adopted';
+  readonly snapshot: number;
+}
+
 /** What the online key has signed for a publication. */
 export interface SignedFiles {
   readonly snapshot: SignedFile;
@@ -179,22 +196,30 @@ export interface Ledger {
 
   /**
    * The commit point: moves the head to `intent.snapshot`, for the current lease only. The first intent (snapshot 1,
-   * with `bundle` and `trustedRoot`) founds the repository.
+   * with `bundle` and `trustedRoot`) founds the repository. The same transaction announces in the audit log what is
+   * going to be signed: nothing is signed that was not announced.
    * @throws CountersignError `head-moved` unless the head is finished and `intent.snapshot - 1` (details name the
    *   head), `lease-lost` when `epoch` is no longer the current lease's.
    */
-  advance(epoch: number, intent: Intent): Promise<void>;
+  advance(epoch: number, intent: Intent): Promise<AuditMark>;
 
   /**
-   * Settles the publication: its events are published or rejected, its changes readable. `digests`: the SHA-256 of the
-   * file of each of `intent.bins`, in their order. Idempotent, not fenced.
+   * Announces in the audit log that the holder of the lease is going to sign something else than what it has just
+   * committed: what a predecessor committed (`resumed`), or a timestamp for what the store shows (`reconciling`).
+   * @throws CountersignError `lease-lost` when `epoch` is no longer the current lease's.
+   */
+  announce(epoch: number, kind: 'resumed' | 'reconciling', intent: Intent, now: number): Promise<AuditMark>;
+
+  /**
+   * Settles the publication: its events are published or rejected, its changes readable, what was signed recorded in
+   * the audit log. Idempotent, not fenced. Undefined: it was settled before.
    */
   finish(
     intent: Intent,
     changes: readonly TargetChange[],
-    digests: readonly string[],
+    signed: SignedFiles,
     now: number,
-  ): Promise<void>;
+  ): Promise<AuditMark | undefined>;
 
   /**
    * Places an order and answers its number. `content`: the bundle to import, as text; else empty. While one of the same
@@ -223,6 +248,9 @@ export interface Adoption {
   readonly intent: Intent;
   /** Every bin in which it differs from the head; `intent.bins` says the same versions. */
   readonly bins: readonly BinState[];
+  /** Snapshot and timestamp as they stand in the store, for the audit log. */
+  readonly snapshot: SignedFile;
+  readonly timestamp: SignedFile;
 }
 
 /** What only an operator does with a ledger, in an emergency (src/publish/reconcile.ts). */
@@ -233,7 +261,7 @@ export interface Restoration {
    * @throws CountersignError `head-moved` unless the head is `follows` and the adoption is ahead of it (details name
    *   the head), `lease-lost` when `epoch` is no longer the current lease's.
    */
-  adopt(epoch: number, adoption: Adoption, now: number): Promise<void>;
+  adopt(epoch: number, adoption: Adoption, now: number): Promise<AuditMark>;
 }
 
 export interface BinState {
@@ -289,6 +317,12 @@ export interface History {
 
   /** What became of an order; undefined when it is unknown or forgotten. */
   orderState(number: number): Promise<OrderState | undefined>;
+
+  /** The records of the audit log after `number`, ascending, at most `limit`. None is ever forgotten. */
+  auditLines(number: number, limit: number): Promise<AuditLine[]>;
+
+  /** The newest record of the audit log; undefined while nothing was signed. */
+  auditHead(): Promise<Pick<AuditLine, 'number' | 'hash'> | undefined>;
 
   /** The current lease, ended or not. */
   currentLease(): Promise<Lease | undefined>;

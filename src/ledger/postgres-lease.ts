@@ -27,8 +27,8 @@ export async function requestLease(query: Query, request: LeaseRequest): Promise
 }
 
 /** Also keeps the lease from changing hands until the commit. @throws CountersignError `lease-lost`. */
-export async function fenceLease(query: Query, epoch: number): Promise<void> {
-  checkFence(await readLease(query, 'FOR SHARE'), epoch);
+export async function fenceLease(query: Query, epoch: number): Promise<Lease> {
+  return checkFence(await readLease(query, 'FOR SHARE'), epoch);
 }
 
 async function readLease(query: Query, lock: '' | 'FOR UPDATE' | 'FOR SHARE'): Promise<Lease | undefined> {

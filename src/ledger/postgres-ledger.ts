@@ -2,11 +2,14 @@
 // say what is written.
 import { CountersignError } from '../lib/errors.ts';
 import type { TargetFile } from '../tuf/metadata.ts';
+import { adoption as adopted, announcement, signature } from './audit-record.ts';
 import { draftEvent } from './event-draft.ts';
 import { GroupCommit } from './group-commit.ts';
 import type {
   AcceptedEvent,
   Adoption,
+  AuditLine,
+  AuditMark,
   BinState,
   Head,
   History,
@@ -21,11 +24,13 @@ import type {
   OrderState,
   Receipt,
   Restoration,
+  SignedFiles,
   SnapshotChanges,
   TargetChange,
   UploadEvent,
 } from './ledger.ts';
 import { adoptHead } from './postgres-adoption.ts';
+import * as audit from './postgres-audit.ts';
 import { PostgresConnection } from './postgres-connection.ts';
 import * as events from './postgres-events.ts';
 import * as history from './postgres-history.ts';
@@ -87,33 +92,46 @@ export class PostgresLedger implements Ledger, History, Restoration {
     return this.#connection.write((query) => requestLease(query, request), { transactionMs: LEASE_LIMIT_MS });
   }
 
-  advance(epoch: number, intent: Intent): Promise<void> {
+  advance(epoch: number, intent: Intent): Promise<AuditMark> {
     return this.#connection.write(async (query) => {
-      await fenceLease(query, epoch);
+      const lease = await fenceLease(query, epoch);
       await publications.advanceHead(query, intent, this.#connection.uri);
+      const body = announcement('announced', intent, lease);
+      return audit.appendAudit(query, body, intent.snapshot - 1, intent.at);
+    });
+  }
+
+  announce(epoch: number, kind: 'resumed' | 'reconciling', intent: Intent, now: number): Promise<AuditMark> {
+    return this.#connection.write(async (query) => {
+      const lease = await fenceLease(query, epoch);
+      await publications.lockedHead(query);
+      return audit.appendAudit(query, announcement(kind, intent, lease), intent.snapshot - 1, now);
     });
   }
 
   finish(
     intent: Intent,
     changes: readonly TargetChange[],
-    digests: readonly string[],
+    signed: SignedFiles,
     now: number,
-  ): Promise<void> {
+  ): Promise<AuditMark | undefined> {
     return this.#connection.write(async (query) => {
-      if ((await publications.settling(query, intent)) === 'finished') return;
+      if ((await publications.settling(query, intent)) === 'finished') return undefined;
       await history.recordChanges(query, intent.snapshot, changes);
-      await publications.finishPublication(query, intent, digests, now, this.#listener.notice('finished'));
+      await publications.finishPublication(query, intent, signed, now, this.#listener.notice('finished'));
       await events.settleEvents(query, intent.snapshot, intent.events, intent.rejected);
+      const announced = await audit.announcementOf(query, intent.snapshot);
+      return audit.appendAudit(query, signature(intent, signed, announced), intent.snapshot - 1, now);
     });
   }
 
-  adopt(epoch: number, adoption: Adoption, now: number): Promise<void> {
+  adopt(epoch: number, adoption: Adoption, now: number): Promise<AuditMark> {
     return this.#connection.write(async (query) => {
-      await fenceLease(query, epoch);
+      const lease = await fenceLease(query, epoch);
       await adoptHead(query, adoption, now, this.#connection.uri);
       const { snapshot, events: positions, rejected } = adoption.intent;
       await events.settleEvents(query, snapshot, positions, rejected);
+      return audit.appendAudit(query, adopted(adoption, lease), adoption.follows, now);
     });
   }
 
@@ -165,6 +183,14 @@ export class PostgresLedger implements Ledger, History, Restoration {
 
   snapshotAt(ms: number): Promise<number | undefined> {
     return this.#connection.read((query) => history.snapshotAt(query, ms));
+  }
+
+  auditLines(number: number, limit: number): Promise<AuditLine[]> {
+    return this.#connection.read((query) => audit.auditLines(query, number, limit));
+  }
+
+  auditHead(): Promise<Pick<AuditLine, 'number' | 'hash'> | undefined> {
+    return this.#connection.read(audit.auditHead);
   }
 
   currentLease(): Promise<Lease | undefined> {

@@ -1,7 +1,7 @@
 // Publications, the head, and the bins' current versions. The functions run inside a transaction of the caller.
 import { CountersignError } from '../lib/errors.ts';
 import { contentDigest } from './content-digest.ts';
-import type { BinState, Head, Intent } from './ledger.ts';
+import type { BinState, Head, Intent, SignedFiles } from './ledger.ts';
 import type { Query, Rows } from './postgres-connection.ts';
 import {
   checkDigests,
@@ -65,15 +65,15 @@ export async function settling(query: Query, intent: Intent): Promise<Settling> 
 export async function finishPublication(
   query: Query,
   intent: Intent,
-  digests: readonly string[],
+  signed: SignedFiles,
   now: number,
   notice: string,
 ): Promise<void> {
-  checkDigests(intent, digests);
+  checkDigests(intent, signed);
   const [signedAt, expires, keyids] = [intent.at, Date.parse(intent.expires.bin), intent.keyids ?? []];
   await writeBins(
     query,
-    intent.bins.map((bin, i) => ({ ...bin, sha256: digests[i] ?? '', signedAt, expires, keyids })),
+    intent.bins.map((bin, i) => ({ ...bin, sha256: signed.bins[i] ?? '', signedAt, expires, keyids })),
   );
   await query(
     `UPDATE countersign.publications SET finished = greatest($2::bigint,

@@ -105,6 +105,17 @@ const MIGRATIONS: readonly string[] = [
   INSERT INTO countersign.head (one, forgotten) VALUES (1, 0);
   INSERT INTO countersign.lease (one, holder, epoch, until) VALUES (1, NULL, 0, 0);
   `,
+  `
+  -- record: canonical JSON; hash: its SHA-256, which the next record carries.
+  CREATE TABLE countersign.audit (
+    number bigint PRIMARY KEY,
+    kind text NOT NULL,
+    snapshot bigint NOT NULL,
+    hash text NOT NULL,
+    record text NOT NULL
+  );
+  CREATE INDEX audit_announced ON countersign.audit (snapshot, number) WHERE kind IN ('announced', 'resumed');
+  `,
 ];
 
 /**

@@ -1,7 +1,7 @@
 // Which publication may follow which, and what settles one, whatever the ledger is kept in.
 import { CountersignError } from '../lib/errors.ts';
 import { contentDigest } from './content-digest.ts';
-import type { Intent } from './ledger.ts';
+import type { Intent, SignedFiles } from './ledger.ts';
 import { storedIntent } from './stored-json.ts';
 
 /** What is recorded of the newest publication. */
@@ -55,8 +55,17 @@ export function settlingOf(newest: NewestPublication | undefined, intent: Intent
   return 'unfinished';
 }
 
-/** @throws CountersignError `ledger-invalid` unless there is a digest for each bin. */
-export function checkDigests(intent: Intent, digests: readonly string[]): void {
+/** @throws CountersignError `ledger-invalid` unless there is a digest for each bin, in hex. */
+export function checkDigests(intent: Intent, { bins: digests, snapshot, timestamp }: SignedFiles): void {
+  const wrong = [...digests, snapshot.sha256, timestamp.sha256].find(
+    (digest) => !/^[0-9a-f]{64}$/.test(digest),
+  );
+  if (wrong !== undefined) {
+    throw new CountersignError(
+      'ledger-invalid',
+      `a file of snapshot ${intent.snapshot} has the digest ${JSON.stringify(wrong)}, expected SHA-256 in hex`,
+    );
+  }
   if (digests.length === intent.bins.length) return;
   throw new CountersignError(
     'ledger-invalid',

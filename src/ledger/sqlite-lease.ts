@@ -27,9 +27,9 @@ export function leaseTable(connection: SqliteConnection) {
       return lease;
     },
 
-    /** @throws CountersignError `lease-lost` unless `epoch` is that of the current lease. */
-    fence(epoch: number): void {
-      checkFence(current(), epoch);
+    /** The current lease. @throws CountersignError `lease-lost` unless `epoch` is its own. */
+    fence(epoch: number): Lease {
+      return checkFence(current(), epoch);
     },
   };
 }

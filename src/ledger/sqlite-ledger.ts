@@ -6,6 +6,8 @@ import { GroupCommit, type Outcome } from './group-commit.ts';
 import type {
   AcceptedEvent,
   Adoption,
+  AuditLine,
+  AuditMark,
   BinState,
   Head,
   History,
@@ -20,12 +22,15 @@ import type {
   OrderState,
   Receipt,
   Restoration,
+  SignedFiles,
   SnapshotChanges,
   TargetChange,
   UploadEvent,
 } from './ledger.ts';
 import type { TargetFile } from '../tuf/metadata.ts';
+import { adoption as adopted, announcement, signature } from './audit-record.ts';
 import { adoptionTable, type AdoptionTable } from './sqlite-adoption.ts';
+import { auditTable, type AuditTable } from './sqlite-audit.ts';
 import { SqliteConnection } from './sqlite-connection.ts';
 import { eventTable, type EventTable } from './sqlite-events.ts';
 import { changeTable, type ChangeTable } from './sqlite-history.ts';
@@ -62,6 +67,7 @@ export class SqliteLedger implements Ledger, History, Restoration {
   readonly #changes: ChangeTable;
   readonly #orders: OrderTable;
   readonly #adoptions: AdoptionTable;
+  readonly #audit: AuditTable;
   readonly #pruning: Pruning;
   readonly #watch: SqliteWatch;
   readonly #intake: GroupCommit<AppendJob, Receipt[]>;
@@ -76,6 +82,7 @@ export class SqliteLedger implements Ledger, History, Restoration {
     this.#changes = changeTable(connection);
     this.#orders = orderTable(connection);
     this.#adoptions = adoptionTable(connection);
+    this.#audit = auditTable(connection);
     this.#pruning = pruning(connection);
     this.#watch = new SqliteWatch(connection);
     this.#intake = new GroupCommit({
@@ -100,33 +107,44 @@ export class SqliteLedger implements Ledger, History, Restoration {
     return this.#writing(() => this.#leases.request(request));
   }
 
-  advance(epoch: number, intent: Intent): Promise<void> {
+  advance(epoch: number, intent: Intent): Promise<AuditMark> {
     return this.#writing(() => {
-      this.#leases.fence(epoch);
+      const lease = this.#leases.fence(epoch);
       this.#publications.advance(intent);
+      return this.#audit.append(announcement('announced', intent, lease), intent.snapshot - 1, intent.at);
+    });
+  }
+
+  announce(epoch: number, kind: 'resumed' | 'reconciling', intent: Intent, now: number): Promise<AuditMark> {
+    return this.#writing(() => {
+      const lease = this.#leases.fence(epoch);
+      return this.#audit.append(announcement(kind, intent, lease), intent.snapshot - 1, now);
     });
   }
 
   finish(
     intent: Intent,
     changes: readonly TargetChange[],
-    digests: readonly string[],
+    signed: SignedFiles,
     now: number,
-  ): Promise<void> {
+  ): Promise<AuditMark | undefined> {
     return this.#writing(() => {
-      if (this.#publications.settling(intent) === 'finished') return;
+      if (this.#publications.settling(intent) === 'finished') return undefined;
       this.#changes.record(intent.snapshot, changes);
       this.#events.settle(intent.snapshot, intent.events, intent.rejected);
-      this.#publications.finish(intent, digests, now);
+      this.#publications.finish(intent, signed, now);
+      const announced = this.#audit.announcementOf(intent.snapshot);
+      return this.#audit.append(signature(intent, signed, announced), intent.snapshot - 1, now);
     });
   }
 
-  adopt(epoch: number, adoption: Adoption, now: number): Promise<void> {
+  adopt(epoch: number, adoption: Adoption, now: number): Promise<AuditMark> {
     return this.#writing(() => {
-      this.#leases.fence(epoch);
+      const lease = this.#leases.fence(epoch);
       this.#adoptions.move(adoption, now);
       const { snapshot, events, rejected } = adoption.intent;
       this.#events.settle(snapshot, events, rejected);
+      return this.#audit.append(adopted(adoption, lease), adoption.follows, now);
     });
   }
 
@@ -178,6 +196,14 @@ export class SqliteLedger implements Ledger, History, Restoration {
 
   snapshotAt(ms: number): Promise<number | undefined> {
     return this.#reading(() => this.#changes.snapshotAt(ms));
+  }
+
+  auditLines(number: number, limit: number): Promise<AuditLine[]> {
+    return this.#reading(() => this.#audit.lines(number, limit));
+  }
+
+  auditHead(): Promise<Pick<AuditLine, 'number' | 'hash'> | undefined> {
+    return this.#reading(() => this.#audit.head());
   }
 
   currentLease(): Promise<Lease | undefined> {

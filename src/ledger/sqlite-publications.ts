@@ -1,7 +1,7 @@
 // Publications, the head, and the bins' current versions. The functions run inside a transaction of the caller.
 import { CountersignError } from '../lib/errors.ts';
 import { contentDigest } from './content-digest.ts';
-import type { BinState, Head, Intent } from './ledger.ts';
+import type { BinState, Head, Intent, SignedFiles } from './ledger.ts';
 import { checkDigests, nextIntent, settlingOf, type Settling } from './publication-rule.ts';
 import type { SqliteConnection } from './sqlite-connection.ts';
 import { storedIntent } from './stored-json.ts';
@@ -74,11 +74,11 @@ export function publicationTable(connection: SqliteConnection) {
     },
 
     /** Records the end of a publication. A clock that went back cannot put it before its predecessor's. */
-    finish(intent: Intent, digests: readonly string[], now: number): void {
-      checkDigests(intent, digests);
+    finish(intent: Intent, signed: SignedFiles, now: number): void {
+      checkDigests(intent, signed);
       const before = finishedAt.get(intent.snapshot - 1) as { finished: number | null } | undefined;
       finish.run(Math.max(now, before?.finished ?? 0), intent.snapshot);
-      const bins = intent.bins.map(({ bin, version }, i) => [bin, version, digests[i]]);
+      const bins = intent.bins.map(({ bin, version }, i) => [bin, version, signed.bins[i]]);
       if (bins.length === 0) return;
       const keyids = (intent.keyids ?? []).join(',');
       writeBins.run(intent.at, Date.parse(intent.expires.bin), keyids, JSON.stringify(bins));

@@ -3,7 +3,7 @@ import { CountersignError } from '../lib/errors.ts';
 import type { SqliteConnection } from './sqlite-connection.ts';
 
 /** Recorded as `user_version`. Raise it with every change of the tables, and add the step that brings older ones here. */
-const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 3;
 /** Recorded as `application_id`, so that another program's database is never taken for a ledger: "csgn" in ASCII. */
 const APPLICATION_ID = 0x6373676e;
 
@@ -23,6 +23,19 @@ const SINCE_VERSION_2 = `
   ) STRICT;
   CREATE INDEX orders_open ON orders (number) WHERE outcome IS NULL;
   PRAGMA user_version = 2;
+`;
+
+/** New in version 3. record: canonical JSON; hash: its SHA-256, which the next record carries. */
+const SINCE_VERSION_3 = `
+  CREATE TABLE audit (
+    number INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    snapshot INTEGER NOT NULL,
+    hash TEXT NOT NULL,
+    record TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX audit_announced ON audit (snapshot, number) WHERE kind IN ('announced', 'resumed');
+  PRAGMA user_version = 3;
 `;
 
 const TABLES = `
@@ -98,6 +111,7 @@ const TABLES = `
 
   PRAGMA application_id = ${APPLICATION_ID};
   ${SINCE_VERSION_2}
+  ${SINCE_VERSION_3}
 `;
 
 /**
@@ -124,8 +138,9 @@ export function ensureSchema(connection: SqliteConnection): void {
         `${connection.path} is a database, but not a ledger of countersign`,
       );
     }
-    if (found.version === 1) {
-      connection.execute(SINCE_VERSION_2);
+    if (found.version === 1) connection.execute(SINCE_VERSION_2);
+    if (found.version === 1 || found.version === 2) {
+      connection.execute(SINCE_VERSION_3);
       return;
     }
     if (found.version !== SCHEMA_VERSION) {

@@ -333,6 +333,12 @@ export const ERRORS = {
     remedy:
       'Look at what is published; send the event again under a new id if it should still be carried out.',
   },
+  'audit-broken': {
+    kind: 'refused',
+    meaning: 'The log of uses of the online key was changed, or is not the one that it is compared with.',
+    remedy:
+      'Compare the record that the message names with the log lines of the service and with earlier exports; docs/operations.md, "Audit".',
+  },
   'reconcile-refused': {
     kind: 'refused',
     meaning:

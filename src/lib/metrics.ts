@@ -49,6 +49,17 @@ export function createMetrics(options: { process: boolean } = { process: false }
       labelNames: ['reason'] as const,
       registers,
     }),
+    signatures: new Counter({
+      name: 'countersign_signatures_total',
+      help: 'Signatures of online keys in the publications of this process, by role',
+      labelNames: ['role'] as const,
+      registers,
+    }),
+    auditRecord: new Gauge({
+      name: 'countersign_audit_record',
+      help: 'Number of the newest record of the audit log that this process wrote',
+      registers,
+    }),
     snapshotVersion: new Gauge({
       name: 'countersign_snapshot_version',
       help: 'Version of the public snapshot',

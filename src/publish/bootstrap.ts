@@ -12,6 +12,7 @@ import { METADATA_PREFIX } from '../tuf/layout.ts';
 import { MAX_METADATA_BYTES } from '../tuf/metadata-limits.ts';
 import { SnapshotDocument } from '../tuf/snapshot-document.ts';
 import { publishSnapshot, writeBins } from './commit.ts';
+import { told, type KeyUse } from './key-use.ts';
 import { takeLease, type LeaseTaker } from './lease.ts';
 import { expiresAt } from './plan.ts';
 import { sealedBundle, sealSnapshot } from './seal.ts';
@@ -19,7 +20,7 @@ import type { Lifetimes } from './settings.ts';
 import { loadTimestamp, offlineRoles } from './verified-reads.ts';
 import { writeOnce } from './write.ts';
 
-export interface BootstrapPorts extends LeaseTaker {
+export interface BootstrapPorts extends LeaseTaker, KeyUse {
   readonly ledger: Ledger;
   readonly history: History;
   readonly store: ObjectStore;
@@ -70,7 +71,9 @@ async function found(
   const intent = interrupted ?? genesis(bundle, digest, clock.now(), ports.lifetimes);
   if (interrupted === undefined) {
     await checkEmpty(store);
-    await ledger.advance(lease.epoch, intent); // COMMIT POINT
+    told(ports, await ledger.advance(lease.epoch, intent)); // COMMIT POINT
+  } else {
+    told(ports, await ledger.announce(lease.epoch, 'resumed', intent, clock.now()));
   }
   const { root, targets, bins } = bundle.trusted;
   const roles = offlineRoles(intent.roles, root.signed, targets.signed, bins.signed);

@@ -10,6 +10,7 @@ import type { ObjectStore } from '../storage/store.ts';
 import type { BinDocument, BinEdits } from '../tuf/bin-document.ts';
 import type { TargetFile } from '../tuf/metadata.ts';
 import type { SnapshotDocument } from '../tuf/snapshot-document.ts';
+import { publicFile, storedFile, told, type KeyUse } from './key-use.ts';
 import type { Plan } from './plan.ts';
 import { sealBins, sealSnapshot, sealTimestamp, signedByAll, type SealedFile } from './seal.ts';
 import { signersNamedBy, signersOf, type Signers } from './signers.ts';
@@ -22,7 +23,7 @@ const SLICE = 16;
 /** Slices in hand at once: while one is written, the next is signed. */
 const SLICES_IN_FLIGHT = 2;
 
-export interface CommitPorts extends Signers {
+export interface CommitPorts extends Signers, KeyUse {
   readonly ledger: Ledger;
   readonly store: ObjectStore;
   readonly clock: Clock;
@@ -51,7 +52,7 @@ export async function commit(
   plan: Plan,
   base: BaseDocument,
 ): Promise<Published> {
-  await ports.ledger.advance(lease.epoch, plan.intent); // COMMIT POINT
+  told(ports, await ports.ledger.advance(lease.epoch, plan.intent)); // COMMIT POINT
   return complete(ports, published, plan, base);
 }
 
@@ -132,7 +133,8 @@ export async function publishSnapshot(
     hashes: { sha256: sha256Hex(snapshotBytes) },
   });
   const published = await replaceTimestamp(store, roles, sealedTimestamp, timestamp);
-  await ledger.finish(intent, changes, digests, clock.now());
+  const signed = { snapshot: storedFile(snapshotBytes), timestamp: publicFile(published), bins: digests };
+  told(ports, await ledger.finish(intent, changes, signed, clock.now()));
   return published;
 }
 

@@ -12,6 +12,7 @@ import { parseVersionedName } from '../tuf/layout.ts';
 import type { Batch } from './batch.ts';
 import { editsByBin, writeBins, type BaseDocument, type CommitPorts, type Published } from './commit.ts';
 import { rolesAfter, type ImportStep } from './import.ts';
+import { publicFile, storedFile, told } from './key-use.ts';
 import { plan, type Plan } from './plan.ts';
 import {
   sealedBundle,
@@ -117,7 +118,8 @@ export async function completeImport(
   const timestamp = overwrite
     ? await overwriteTimestamp(ports, sealedTimestamp)
     : await replaceTimestamp(store, roles, sealedTimestamp, published.timestamp);
-  await ledger.finish(intent, changes, digests, clock.now());
+  const signed = { snapshot: storedFile(snapshotBytes), timestamp: publicFile(timestamp), bins: digests };
+  told(ports, await ledger.finish(intent, changes, signed, clock.now()));
   const nextDigests = published.digests.slice();
   intent.bins.forEach(({ bin }, i) => (nextDigests[bin] = digests[i] ?? ''));
   return { roles, snapshot, timestamp, digests: nextDigests };

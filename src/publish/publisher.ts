@@ -5,7 +5,7 @@
 import { CountersignError, FatalError, hasCode, messageOf, type ErrorCode } from '../lib/errors.ts';
 import type { Metrics } from '../lib/metrics.ts';
 import { parseExpires } from '../tuf/lifetimes.ts';
-import type { Lease } from '../ledger/ledger.ts';
+import type { AuditMark, Lease } from '../ledger/ledger.ts';
 import { AlteredBins } from './altered-bins.ts';
 import { KeyProgress } from './key-progress.ts';
 import { checkStillHeld, LEASE_TTL_MS, takeLease, type LeaseTaker } from './lease.ts';
@@ -104,7 +104,10 @@ export class Publisher {
     const over = new AbortController();
     const heartbeat = this.#keepLease(over);
     try {
-      this.#term = await Term.begin({ ...this.#ports, altered: this.#altered }, lease);
+      const recorded = (mark: AuditMark): void => {
+        this.#recorded(mark);
+      };
+      this.#term = await Term.begin({ ...this.#ports, altered: this.#altered, recorded }, lease);
       this.#enter('publishing', undefined);
       while (!this.#stopping.signal.aborted && !over.signal.aborted) {
         this.#woken = new AbortController();
@@ -199,6 +202,13 @@ export class Publisher {
     this.#ports.metrics.publisherActive.set(role === 'publishing' ? 1 : 0);
   }
 
+  /** The chain of records stands in the log too: whoever rewrites the ledger's would have to rewrite every log. */
+  #recorded({ number, hash, kind, snapshot }: AuditMark): void {
+    const { log, metrics } = this.#ports;
+    log.info({ audit: number, hash, kind, snapshot }, 'use of the online key recorded');
+    metrics.auditRecord.set(number);
+  }
+
   #report({ plan, events, startedAt, durationMs }: PublicationReport): void {
     const { metrics, log, waiter, clock } = this.#ports;
     waiter.settled(events.map(({ id }) => id));
@@ -218,6 +228,9 @@ export class Publisher {
     metrics.eventsSettled.inc({ state: 'rejected' }, rejected);
     for (const { acceptedAt } of events) metrics.eventLatency.observe((clock.now() - acceptedAt) / 1000);
     const touched = new Set(changes.map(({ path }) => this.#term?.published.snapshot.layout.indexOf(path)));
+    const keys = intent.keyids?.length ?? 1;
+    metrics.signatures.inc({ role: 'bin' }, keys * intent.bins.length);
+    for (const role of ['snapshot', 'timestamp'] as const) metrics.signatures.inc({ role }, keys);
     metrics.binsSigned.inc({ reason: 'event' }, touched.size);
     metrics.binsSigned.inc({ reason: 'renewal' }, Math.max(0, intent.bins.length - touched.size));
     for (const role of ['timestamp', 'snapshot'] as const) {

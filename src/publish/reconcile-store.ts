@@ -2,7 +2,7 @@
 // backup was made, and comes back now.
 import { CountersignError, hasCode, messageOf } from '../lib/errors.ts';
 import { sha256Hex } from '../lib/bytes.ts';
-import type { Head } from '../ledger/ledger.ts';
+import type { Head, SignedFile } from '../ledger/ledger.ts';
 import type { ObjectStore } from '../storage/store.ts';
 import { METADATA_PREFIX, parseVersionedName, TIMESTAMP_NAME, versionedName } from '../tuf/layout.ts';
 import { MAX_METADATA_BYTES } from '../tuf/metadata-limits.ts';
@@ -17,6 +17,7 @@ import {
   topLevelTrust,
   verifySnapshotFile,
 } from '../tuf/verify-roles.ts';
+import { storedFile } from './key-use.ts';
 import { readRootChain, type RootInStore } from './root-chain.ts';
 import {
   loadOfflineRoles,
@@ -29,6 +30,7 @@ import {
 export interface StoreHead {
   /** The newest snapshot: the public one, or the one that was about to be. */
   readonly snapshot: SnapshotDocument;
+  readonly snapshotFile: SignedFile;
   /** The timestamp that names it, or will. */
   readonly timestamp: { readonly version: number; readonly expires: string };
   /** What timestamp.json says at this moment. */
@@ -101,6 +103,7 @@ export async function readStoreHead(
   const isPublic = newest === shown;
   return {
     snapshot,
+    snapshotFile: storedFile(newest.bytes),
     // The next version may have been public and taken back; the one after it was never signed.
     timestamp: { version: public_.version + (isPublic ? 0 : 2), expires: public_.expires },
     published,

@@ -11,6 +11,7 @@ import type { BinState, Head, History, Intent, Ledger, Restoration } from '../le
 import type { ObjectStore } from '../storage/store.ts';
 import { TIMESTAMP_NAME } from '../tuf/layout.ts';
 import { parseExpires } from '../tuf/lifetimes.ts';
+import { publicFile, told, type KeyUse } from './key-use.ts';
 import { takeLease, type LeaseTaker } from './lease.ts';
 import { compareBins, type UnknownTarget } from './reconcile-bins.ts';
 import { settleWaiting } from './reconcile-events.ts';
@@ -24,7 +25,7 @@ import { replaceTimestamp } from './write.ts';
 /** Objects removed at once. */
 const REMOVALS_IN_FLIGHT = 16;
 
-export interface ReconcilePorts extends LeaseTaker {
+export interface ReconcilePorts extends LeaseTaker, KeyUse {
   readonly ledger: Ledger & History & Restoration;
   readonly store: ObjectStore;
   readonly clock: Clock;
@@ -115,12 +116,13 @@ export async function adoptGap(
   openSigners: () => Promise<Signers>,
 ): Promise<void> {
   const { ledger, store, clock, lifetimes } = ports;
-  await takeLease(ledger, clock, ports);
+  const lease = await takeLease(ledger, clock, ports);
   try {
     const { writtenAhead, unpublished, roles } = gap.store;
     if (unpublished !== undefined) {
       // Its bins are there: it was the last step that was missing. The version after the next was never used for sure.
       const signers = signersNamedBy(await openSigners(), roles.timestampTrust);
+      told(ports, await ledger.announce(lease.epoch, 'reconciling', gap.intent, clock.now()));
       const { timestamp } = expiresAt(clock.now(), lifetimes);
       const sealed = await sealTimestamp(signers, roles, gap.intent.timestamp, timestamp, unpublished);
       await replaceTimestamp(store, roles, sealed, gap.store.published);
@@ -135,7 +137,9 @@ export async function adoptGap(
     }
     const { intent, bins } = gap;
     const { epoch } = await takeLease(ledger, clock, ports);
-    await ledger.adopt(epoch, { follows: gap.head.snapshot, intent, bins }, clock.now());
+    const files = { snapshot: now.snapshotFile, timestamp: publicFile(now.published) };
+    const adoption = { follows: gap.head.snapshot, intent, bins, ...files };
+    told(ports, await ledger.adopt(epoch, adoption, clock.now()));
   } finally {
     await ledger.lease({ holder: ports.holder, ttlMs: 0, now: clock.now() }).catch(() => undefined);
   }

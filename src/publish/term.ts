@@ -13,6 +13,7 @@ import { checkNothingForeign } from './foreign-objects.ts';
 import { ImportDesk } from './import-desk.ts';
 import { completeImport, planImport } from './import-publication.ts';
 import { KeyProgress } from './key-progress.ts';
+import { told } from './key-use.ts';
 import { plan, type Plan } from './plan.ts';
 import type { BacksignDesk } from './prepared-files.ts';
 import { readPublicState } from './public-state.ts';
@@ -94,6 +95,7 @@ export class Term {
     }
     if (unfinished !== undefined) {
       ports.log.info({ snapshot: head.snapshot }, 'completing an unfinished publication');
+      told(ports, await ports.ledger.announce(lease.epoch, 'resumed', unfinished, ports.clock.now()));
       published = await finish(ports, published, unfinished).catch(async (error: unknown) => {
         await checkUnfinished(ports.history, head, error);
         throw error;
@@ -185,7 +187,7 @@ export class Term {
     const input = { head: this.#head, published, signers: this.#ports, now, lifetimes, batch };
     const planned = planImport(turn, turn.step, input);
     this.#startedAt = now;
-    await ledger.advance(this.#lease.epoch, planned.intent); // COMMIT POINT
+    told(this.#ports, await ledger.advance(this.#lease.epoch, planned.intent)); // COMMIT POINT
     const base = (bin: number): Promise<BinDocument> => batch.document(bin);
     this.#published = await completeImport(this.#ports, published, planned, turn.bundle, base, compromised);
     this.#follow(planned.intent, batch.events.length > 0);
@@ -203,7 +205,7 @@ export class Term {
     const intent = await desk.next(order, this.#ports, published, this.#head, now);
     if (intent === undefined) return undefined;
     this.#startedAt = now;
-    await ledger.advance(this.#lease.epoch, intent); // COMMIT POINT
+    told(this.#ports, await ledger.advance(this.#lease.epoch, intent)); // COMMIT POINT
     this.#published = await desk.complete(this.#ports, published, intent);
     this.#follow(intent, false);
     return { plan: { intent, changes: [] }, events: [], startedAt: now, durationMs: clock.now() - now };

@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sha256Hex } from '../../src/lib/bytes.ts';
 import type { Adoption, BinState, History, Intent, Ledger, Restoration } from '../../src/ledger/ledger.ts';
-import { event, intent, target } from '../support/ledger-fixtures.ts';
+import { digests, event, intent, target } from '../support/ledger-fixtures.ts';
 import { publish, refused } from './ledger.contract.ts';
 
 type RestorableLedger = Ledger & History & Restoration;
@@ -27,7 +27,9 @@ function binState(bin: number, version: number): BinState {
 /** What stands at snapshot 7 and follows `follows`. */
 function adoption(follows: number, parts: Partial<Intent> = {}, bins = [binState(1, 5)]): Adoption {
   const versions = bins.map(({ bin, version }) => ({ bin, version }));
-  return { follows, intent: intent(7, { timestamp: 9, at: 7_000, bins: versions, ...parts }), bins };
+  const adopted = intent(7, { timestamp: 9, at: 7_000, bins: versions, ...parts });
+  const { snapshot, timestamp } = digests(adopted);
+  return { follows, intent: adopted, bins, snapshot, timestamp };
 }
 
 export function adoptionContract(name: string, open: () => Promise<RestorableUnderTest>): void {

@@ -316,7 +316,7 @@ export function ledgerContract(name: string, open: () => Promise<LedgerUnderTest
           'ledger-invalid',
           ledger.finish(intent(1, { at: 4 }), [], digests(intent(1, { at: 4 })), 1),
         );
-        await refused('ledger-invalid', ledger.finish(intent(1), [], [], 1));
+        await refused('ledger-invalid', ledger.finish(intent(1), [], { ...digests(intent(1)), bins: [] }, 1));
         expect((await ledger.head())?.unfinished).toEqual(intent(1));
       });
     });

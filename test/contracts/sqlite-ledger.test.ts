@@ -11,6 +11,7 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { openSqliteLedger, type SqliteLedger } from '../../src/ledger/sqlite-ledger.ts';
 import { digests, event, intent, target } from '../support/ledger-fixtures.ts';
 import { adoptionContract } from './adoption.contract.ts';
+import { auditContract } from './audit.contract.ts';
 import { eventually } from '../support/publisher-process.ts';
 import { ledgerContract, publish, refused } from './ledger.contract.ts';
 
@@ -35,6 +36,11 @@ ledgerContract('sqlite in a file', async () => {
 ledgerContract('sqlite in memory', async () => {
   const ledger = await openSqliteLedger(':memory:');
   return { ledger, reopen: () => Promise.resolve(ledger), dispose: () => ledger.close() };
+});
+
+auditContract('sqlite', async () => {
+  const ledger = await openSqliteLedger(':memory:');
+  return { ledger, dispose: () => ledger.close() };
 });
 
 adoptionContract('sqlite', async () => {
@@ -230,7 +236,9 @@ describe('sqlite ledger file', () => {
     const ledger = await open();
     await publish(ledger, intent(1));
     await ledger.close();
-    tamper('DROP TABLE orders; ALTER TABLE bins DROP COLUMN keyids; PRAGMA user_version = 1');
+    tamper(
+      'DROP TABLE audit; DROP TABLE orders; ALTER TABLE bins DROP COLUMN keyids; PRAGMA user_version = 1',
+    );
     const again = await open();
     expect(await again.bins()).toMatchObject([{ bin: 0, version: 1, keyids: [] }]);
     expect(await again.openOrders()).toEqual([]);

@@ -7,6 +7,8 @@ import type { Change } from '../../src/ledger/ledger.ts';
 import { openSqliteLedger, type SqliteLedger } from '../../src/ledger/sqlite-ledger.ts';
 import type { ErrorCode } from '../../src/lib/errors.ts';
 import { takeLease } from '../../src/publish/lease.ts';
+import { ledgerLines } from '../../src/publish/audit-chain.ts';
+import { verifyAudit } from '../../src/publish/audit-verify.ts';
 import { adoptGap, findGap, type Gap, type ReconcilePorts } from '../../src/publish/reconcile.ts';
 import type { UnknownTarget } from '../../src/publish/reconcile-bins.ts';
 import { collectGarbage } from '../../src/publish/retention.ts';
@@ -154,6 +156,9 @@ describe('a restored ledger', () => {
     expect(gap.store).toMatchObject({ lacking: 3, retained: 3, writtenAhead: [] });
     await refused('timestamp-conflict', /countersign reconcile/, begin(now));
     await adopt(now, gap);
+    // The log says what was taken over, and what nobody can account for any more.
+    const audit = await verifyAudit(ledgerLines(now.ledger), now.store);
+    expect(audit).toMatchObject({ problems: [], pending: 0, uncoveredSnapshots: [3, 4] });
     expect(await findGap(portsOf(now))).toBeUndefined();
     expect(await listing(now)).toEqual(before);
     await expectSound(now);

@@ -2,6 +2,8 @@
 // over, each version has one content, every event is published once, and the late one steps back by itself.
 import { expect, test } from 'vitest';
 import type { Change } from '../../src/ledger/ledger.ts';
+import { ledgerLines } from '../../src/publish/audit-chain.ts';
+import { verifyAudit } from '../../src/publish/audit-verify.ts';
 import { TwoContents } from '../support/faulty-ports.ts';
 import { PausedProcess } from '../support/paused-process.ts';
 import { NaiveCatalogue, publicState } from '../support/public-state.ts';
@@ -79,11 +81,18 @@ async function overtake(algorithm: ThrowawayAlgorithm, pauseAt: number | undefin
   await untilSettled(repository, ['fourth']);
   await untilRole(late, 'publishing');
   await late.publisher.stop();
+  await expectAudited(repository);
   const { targets, snapshot } = await publicState(repository.store, repository.ports);
   expect(targets).toEqual(model.listing());
   expect(await repository.ledger.head()).toMatchObject({ snapshot });
   expect(contents.found).toEqual([]);
   return process.calls;
+}
+
+/** One chain, whoever wrote it, and every signature in it. */
+async function expectAudited({ ledger, store }: TestRepository): Promise<void> {
+  const report = await verifyAudit(ledgerLines(ledger), store);
+  expect(report).toMatchObject({ problems: [], pending: 0, uncovered: 0 });
 }
 
 test.each(['ed25519', 'ecdsa-p256'] as const)(

@@ -1,6 +1,7 @@
 // The PostgreSQL ledger on a real server: the contract, and what only a server can show.
 import { afterAll, beforeAll } from 'vitest';
 import { adoptionContract } from '../contracts/adoption.contract.ts';
+import { auditContract } from '../contracts/audit.contract.ts';
 import { ledgerContract } from '../contracts/ledger.contract.ts';
 import { startPostgres, type PostgresServer } from './postgres-server.ts';
 
@@ -29,3 +30,4 @@ async function open() {
 
 ledgerContract('PostgreSQL', open);
 adoptionContract('PostgreSQL', open);
+auditContract('PostgreSQL', open);

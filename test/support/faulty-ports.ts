@@ -13,6 +13,7 @@ const STORE_WRITES = ['putImmutable', 'replace', 'remove'] as const;
 const LEDGER_WRITES = [
   'append',
   'advance',
+  'announce',
   'adopt',
   'finish',
   'lease',

@@ -1,6 +1,6 @@
 // Events, targets and intents for tests of ledgers.
 import { sha256Hex } from '../../src/lib/bytes.ts';
-import type { Intent, UploadEvent } from '../../src/ledger/ledger.ts';
+import type { Intent, SignedFiles, UploadEvent } from '../../src/ledger/ledger.ts';
 import type { TargetFile } from '../../src/tuf/metadata.ts';
 
 export const EXPIRES = '2026-03-02T00:00:00Z';
@@ -29,7 +29,12 @@ export function intent(snapshot: number, parts: Partial<Intent> = {}): Intent {
   };
 }
 
-/** Digests of the files of an intent's bins. */
-export function digests({ bins }: Intent): string[] {
-  return bins.map(({ bin, version }) => sha256Hex(`${version}.bin-${bin}`));
+/** What was signed for an intent. */
+export function digests({ snapshot, timestamp, bins }: Intent): SignedFiles {
+  const file = (name: string) => ({ sha256: sha256Hex(name), keyids: ['key'] });
+  return {
+    snapshot: file(`${snapshot}.snapshot`),
+    timestamp: file(`timestamp ${timestamp}`),
+    bins: bins.map(({ bin, version }) => sha256Hex(`${version}.bin-${bin}`)),
+  };
 }
