@@ -38,11 +38,18 @@ try {
   await perform({ name: 'SeaweedFS 4.48', program: process.execPath, reason: '' }, [
     { what: 'S3 store, whole service', work: s3Suite },
   ]);
-  await perform(await postgresServer(), [{ what: 'ledger, whole service', work: postgresSuite }]);
-  await perform(await installOpenBao(), [
+  const postgres = await postgresServer();
+  await perform(postgres, [{ what: 'ledger, whole service', work: postgresSuite }]);
+  const openBao = await installOpenBao();
+  await perform(openBao, [
     { what: 'transit, KV, whole service', work: () => namedSuites('vault-signer', 'signer-service') },
   ]);
-  await perform(await installSoftHsm(), [{ what: 'PKCS#11', work: () => namedSuites('pkcs11-') }]);
+  await perform(postgres.program === undefined ? postgres : openBao, [
+    { what: 'three nodes, all servers, faults', work: chaosSuite },
+  ]);
+  await perform(await installSoftHsm(), [
+    { what: 'PKCS#11', work: () => namedSuites('pkcs11-', 'ceremony-token') },
+  ]);
   await perform(await installAge(), [
     { what: "a ceremony's archive", work: () => namedSuites('ceremony-archive') },
   ]);
@@ -96,10 +103,18 @@ async function s3Suite(node: string): Promise<string> {
   const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.interop.config.ts'];
   vitest.push(
     '--exclude=test/interop/postgres-*',
-    '--exclude=test/interop/{vault,signer,pkcs11,kms,ceremony}-*',
+    '--exclude=test/interop/{chaos.test.ts,{vault,signer,pkcs11,kms,ceremony}-*}',
   );
   const output = await run(node, vitest, { env: { NO_COLOR: '1' }, timeoutMs: 600_000 });
   return /^ *Tests .*$/m.exec(output)?.[0].trim() ?? 'no count';
+}
+
+/** test/interop/chaos.test.ts, which tells what it did; ten minutes with SLOW=1. */
+async function chaosSuite(): Promise<string> {
+  const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.interop.config.ts'];
+  vitest.push('test/interop/chaos.test.ts');
+  const output = await run(process.execPath, vitest, { env: { NO_COLOR: '1' }, timeoutMs: 1_800_000 });
+  return /^events: .*$/m.exec(output)?.[0] ?? 'no figures';
 }
 
 /** The suite of `npm test`, which builds nothing: the programs are there. */

@@ -48,7 +48,7 @@ holders/NAME.pub.json in the folder of the ceremony. The passphrase or PIN is as
 Examples:
   countersign-ceremony key generate --name holder-1 --out /media/holder-1
   countersign-ceremony key generate --name holder-2 --algorithm p256 \\
-    --token 'pkcs11:serial=12345678;object=root?module-path=/usr/lib/libykcs11.so'
+    --token 'pkcs11:serial=12345678;object=root?module-path=/usr/lib/opensc-pkcs11.so'
   countersign-ceremony key generate --name holder-1 --out . --accept "network=practice at my desk"`,
     )
     .action(async (options: GenerateOptions, command: Command) => {
@@ -71,7 +71,7 @@ function addShow(key: Command, context: CeremonyContext): void {
 Examples:
   countersign-ceremony key show /media/holder-1/holder-1.key
   countersign-ceremony key show /media/holder-1/holder-1.key --name holder-1 --folder ./2027-renewal
-  countersign-ceremony key show 'pkcs11:serial=12345678;object=root?module-path=/usr/lib/libykcs11.so'`,
+  countersign-ceremony key show 'pkcs11:serial=12345678;object=root?module-path=/usr/lib/opensc-pkcs11.so'`,
     )
     .action(async (given: string, options: FolderOptions & { name?: string }, command: Command) => {
       const reference = isTokenUri(given) ? given : path.resolve(context.cwd, given);

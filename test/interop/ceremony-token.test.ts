@@ -1,6 +1,6 @@
 // Holders' keys where other programs have a say: on a token (SoftHSM), and in a file that the tool `age` opens.
 import { createPrivateKey, createPublicKey } from 'node:crypto';
-import { access, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Writable } from 'node:stream';
@@ -11,6 +11,7 @@ import { openHolderKey } from '../../keys-ceremony/open-key.ts';
 import { runCeremony } from '../../keys-ceremony/program.ts';
 import { parseHolderPublicKey } from '../../keys-ceremony/public-key-file.ts';
 import { ScriptedTerminal, type ScriptedAnswer } from '../../keys-ceremony/terminal-scripted.ts';
+import { installAge } from '../../scripts/interop/age.ts';
 import { PIN, softHsm, startSoftHsm, type SoftHsm } from '../../scripts/interop/softhsm-tokens.ts';
 import { listTokens } from '../../src/signing/pkcs11/tokens.ts';
 import { keyId, parsePublicKey, publicKeyOf } from '../../src/tuf/keys.ts';
@@ -157,19 +158,15 @@ describe.skipIf(softHsm.program === undefined)(`a token of ${softHsm.name} ${sof
   });
 });
 
-const AGE = '/usr/bin/age';
-const hasAge = await access(AGE).then(
-  () => true,
-  () => false,
-);
+const age = await installAge();
 
-describe.skipIf(!hasAge)(`age ${hasAge ? '' : `(${AGE} is not installed)`}`, () => {
+describe.skipIf(age.program === undefined)(`${age.name} ${age.reason}`, () => {
   test.each(KEY_ALGORITHMS)('opens a key file (%s) at work factor 18', async (algorithm) => {
     const key = await FileKey.generate(algorithm, (bytes) => crypto.getRandomValues(new Uint8Array(bytes)));
     await mkdir(path.join(folder, 'stick'));
     const passphrase = 'tango Whisky 41 lattice / obsolete marmot % quill';
     await writeKeyFile(path.join(folder, 'stick/holder-1.key'), key, passphrase);
-    const pty = spawn(AGE, ['-d', '-o', 'opened.pem', 'stick/holder-1.key'], { cwd: folder });
+    const pty = spawn(age.program ?? '', ['-d', '-o', 'opened.pem', 'stick/holder-1.key'], { cwd: folder });
     let asked = false;
     pty.onData((text) => {
       if (asked || !text.includes('passphrase')) return;
