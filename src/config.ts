@@ -140,6 +140,13 @@ export const ConfigSchema = Type.Object({
       minimum: 1,
       maximum: 100_000_000,
     }),
+    'drain-ms': Type.Integer({
+      description:
+        'How long the service goes on answering after it was asked to stop, while /readyz says 503, in milliseconds: longer than a balancer needs to notice.',
+      default: 0,
+      minimum: 0,
+      maximum: 300_000,
+    }),
   }),
   'log-level': Type.String({
     description: `The least severe log lines that are written: ${LOG_LEVELS.join(', ')}.`,
@@ -161,7 +168,11 @@ export interface Config {
   readonly publish: { readonly maxEvents: number; readonly minIntervalMs: number };
   readonly lifetimes: { readonly timestampMs: number; readonly snapshotMs: number; readonly binMs: number };
   readonly retention: { readonly snapshotsMs: number; readonly eventsMs: number };
-  readonly limits: { readonly requestBytes: number; readonly backlogEvents: number };
+  readonly limits: {
+    readonly requestBytes: number;
+    readonly backlogEvents: number;
+    readonly drainMs: number;
+  };
   readonly logLevel: LogLevel;
 }
 
@@ -250,7 +261,11 @@ function interpret(values: ReadonlyMap<string, Given>, base: string): Config {
       binMs: duration('lifetimes.bin'),
     },
     retention: { snapshotsMs: duration('retention.snapshots'), eventsMs: duration('retention.events') },
-    limits: { requestBytes: number('limits.request-bytes'), backlogEvents: number('limits.backlog-events') },
+    limits: {
+      requestBytes: number('limits.request-bytes'),
+      backlogEvents: number('limits.backlog-events'),
+      drainMs: number('limits.drain-ms'),
+    },
     logLevel: String(given('log-level').value) as LogLevel,
   };
   guards.checkTogether(config, {

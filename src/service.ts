@@ -149,6 +149,7 @@ export async function startService(config: Config, secrets: Secrets, runtime: Ru
   const store = await openStore(config, runtime);
   const metrics = createMetrics({ process: true });
   const waiter = new PublicationWaiter(ledger, clock);
+  const draining = new AbortController();
   const stopping = new AbortController();
   const settings = { ...config.publish, lifetimes: config.lifetimes };
   const directory = config.store.kind === 'file' ? config.store.directory : undefined;
@@ -189,6 +190,7 @@ export async function startService(config: Config, secrets: Secrets, runtime: Ru
     retentionMs: config.retention.snapshotsMs,
     metrics,
     ...(tls === undefined ? {} : { tls }),
+    drainSignal: draining.signal,
     shutdownSignal: stopping.signal,
     version: VERSION,
   });
@@ -216,6 +218,9 @@ export async function startService(config: Config, secrets: Secrets, runtime: Ru
     publisherStatus: () => publisher.status(),
     stop: async () => {
       log.info('stopping');
+      // A balancer sees that /readyz fails and sends its requests elsewhere before this process refuses them.
+      draining.abort();
+      if (config.limits.drainMs > 0) await clock.sleep(config.limits.drainMs);
       stopping.abort();
       await housekeeping.stop();
       // Intake ends first, then the publisher: what was answered before is published or safe in the ledger.

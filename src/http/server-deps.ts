@@ -69,6 +69,8 @@ export interface ServerDeps {
   readonly metrics: Metrics;
   /** PEM. */
   readonly tls?: { readonly certificate: string; readonly key: string };
+  /** Aborted when the service was asked to stop: it still answers, but is not ready for more. */
+  readonly drainSignal?: AbortSignal;
   /** Aborted when the service stops: waits and streams end, connections close after their answer. */
   readonly shutdownSignal: AbortSignal;
   /** Of countersign, for `/v1/status` and `/openapi.json`. */

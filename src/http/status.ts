@@ -63,7 +63,7 @@ const StatusSchema = Type.Object({
 const FineSchema = Type.Object({ status: Type.String() });
 
 export function statusRoutes(app: FastifyInstance, deps: ServerDeps): void {
-  const { history, store, publisher, clock, metrics, shutdownSignal } = deps;
+  const { history, store, publisher, clock, metrics, drainSignal, shutdownSignal } = deps;
 
   app.route({
     method: 'GET',
@@ -129,7 +129,9 @@ export function statusRoutes(app: FastifyInstance, deps: ServerDeps): void {
   );
 
   supervisor('/readyz', 'isReady', 'Can this process answer requests?', async () => {
-    if (shutdownSignal.aborted) return [{ code: 'service-unavailable', detail: 'the service is stopping' }];
+    if (drainSignal?.aborted === true || shutdownSignal.aborted) {
+      return [{ code: 'service-unavailable', detail: 'the service is stopping' }];
+    }
     if ((await history.head()) === undefined) {
       return [{ code: 'not-bootstrapped', detail: 'the ledger has no repository yet' }];
     }

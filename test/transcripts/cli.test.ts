@@ -53,6 +53,9 @@ const COMMANDS = [
   'status',
   'gc',
   'client',
+  'reconcile',
+  'fsck',
+  'copy',
 ];
 
 describe('help', () => {
