@@ -89,11 +89,10 @@ export class Publisher {
         this.#note(error);
         if (error instanceof FatalError) break;
         if (this.#role === 'standby') await this.#observe();
-        await this.#ports.clock.sleep(
-          hasCode(error, 'lease-lost') ? LEASE_TTL_MS / 6 : pauseMs,
-          this.#stopping.signal,
-        );
-        pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
+        // Standing by is no failure: the first one after a take-over is not to pay for it.
+        const standsBy = hasCode(error, 'lease-lost');
+        await this.#ports.clock.sleep(standsBy ? LEASE_TTL_MS / 6 : pauseMs, this.#stopping.signal);
+        pauseMs = standsBy ? FIRST_PAUSE_MS : Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
       }
     }
     await this.#releaseLease();
