@@ -1,5 +1,8 @@
 // The steps of a run, with everything that the configuration names: read and sort, compare, order, check.
+import { mkdir, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
+import path from 'node:path';
+import { compareFiles } from '../backsign/compare.ts';
 import { crewOfThreads, type Crew } from '../backsign/crew.ts';
 import { Backsigner, type BacksignOrder } from '../backsign/publication.ts';
 import { reportOf, type BacksignReport } from '../backsign/report.ts';
@@ -12,11 +15,15 @@ import {
   type PreparedRun,
   type SourceSetting,
 } from '../backsign/run.ts';
+import { crawl } from '../backsign/sources/simple-index.ts';
 import { WorkFolder } from '../backsign/work-folder.ts';
 import type { Config } from '../config.ts';
 import { CountersignError } from '../lib/errors.ts';
+import { openSigner } from '../open-signer.ts';
+import { bootstrap } from '../publish/bootstrap.ts';
 import { readPublicState } from '../publish/public-state.ts';
 import { openLedger, openStore } from '../service.ts';
+import { readBundle } from './bootstrap.ts';
 import { placeOrder } from './operator-order.ts';
 import { startProgress } from './progress.ts';
 import type { Session } from './session.ts';
@@ -42,7 +49,9 @@ const MEGABYTES = { name: 'MB', size: 1_000_000 };
 const BINS = { name: 'bins', size: 1 };
 
 /** @throws CountersignError whatever stands in the way; `--resume` goes on from there. */
-export async function backsign(session: Session, request: BacksignRequest): Promise<BacksignReport> {
+export async function backsign(given: Session, request: BacksignRequest): Promise<BacksignReport> {
+  const { offline } = request;
+  const session = offline === undefined ? given : await offlineSession(given, offline);
   const { config } = await session.load();
   const folder = new WorkFolder(request.folder);
   folder.make();
@@ -53,6 +62,8 @@ export async function backsign(session: Session, request: BacksignRequest): Prom
     const finished = folder.read<BacksignReport>(REPORT_NAME);
     if (finished !== undefined) return finished;
     const run = await read(session, folder, crew);
+    const { compare } = request;
+    if (compare !== undefined) await compareWith(session, { folder, run, crew, compare });
     if (request.dryRun) return reportOf(run);
     return await publish(session, folder, run, crew, request);
   } finally {
@@ -75,8 +86,93 @@ async function begin(session: Session, folder: WorkFolder, request: BacksignRequ
     );
   }
   const { binCount, since } = await repository(session);
-  const { sources, prefix, strict } = request;
+  const { prefix, strict, index } = request;
+  const sources = [...request.sources];
+  if (index !== undefined) {
+    const reading = startProgress(session, 'reading the index');
+    const listFile = folder.file('index.ndjson');
+    try {
+      const pagesFile = folder.file('pages.ndjson');
+      await crawl({ ...index, pagesFile, listFile, progress: reading.report });
+    } finally {
+      reading.end();
+    }
+    sources.push({ kind: 'list', name: index.url, path: listFile });
+  }
   beginRun(folder, { sources, prefix, strict, binCount, since });
+}
+
+interface ComparedRun {
+  readonly folder: WorkFolder;
+  readonly run: PreparedRun;
+  readonly crew: Crew;
+  readonly compare: SourceSetting;
+}
+
+/** @throws CountersignError `manifest-invalid` that names the first differences. */
+async function compareWith(session: Session, { folder, run, crew, compare }: ComparedRun): Promise<void> {
+  const second = new WorkFolder(folder.file('second'));
+  await rm(second.path, { recursive: true, force: true });
+  second.make();
+  beginRun(second, { ...run.settings, sources: [compare] });
+  const other = await read(session, second, crew);
+  const differences = await compareFiles(
+    { folder, prepared: run.prepared },
+    { folder: second, prepared: other.prepared },
+  );
+  await rm(second.path, { recursive: true, force: true });
+  if (differences.count === 0) return;
+  const named = differences.described.slice(0, 20).map(({ path: target, found }) => `${target} (${found})`);
+  throw new CountersignError(
+    'manifest-invalid',
+    `the sources differ in ${differences.count} paths: ${named.join(', ')}${differences.count > named.length ? ', …' : ''}`,
+    { details: { differences: differences.count } },
+  );
+}
+
+/** Store and ledger in a directory, founded on the bundle: whatever else is configured, but for the online key. */
+async function offlineSession(
+  session: Session,
+  { directory, bundle }: { readonly directory: string; readonly bundle: string },
+): Promise<Session> {
+  const { context } = session;
+  await mkdir(directory, { recursive: true });
+  const env = {
+    ...context.env,
+    COUNTERSIGN_STORE: `file:${path.join(directory, 'repository')}`,
+    COUNTERSIGN_LEDGER: `sqlite:${path.join(directory, 'ledger.db')}`,
+  };
+  const offline = session.with({ ...context, env });
+  const { config, secrets } = await offline.load();
+  const ledger = await openLedger(config, secrets, context);
+  try {
+    const head = await ledger.head();
+    if (head !== undefined && !(head.snapshot === 1 && head.unfinished !== undefined)) return offline;
+    const signer = await openSigner(config, secrets, {
+      clock: context.clock,
+      trusted: () => Promise.resolve([]),
+      unattended: true,
+      warn: (message) => {
+        session.note(`countersign: ${message}`);
+      },
+    });
+    try {
+      await bootstrap(await readBundle(bundle), {
+        ledger,
+        history: ledger,
+        store: await openStore(config, context),
+        signer,
+        clock: context.clock,
+        lifetimes: config.lifetimes,
+        ...session.leaseTaker,
+      });
+    } finally {
+      await signer.close();
+    }
+    return offline;
+  } finally {
+    await ledger.close();
+  }
 }
 
 /** What the repository is like now. */

@@ -59,6 +59,15 @@ export class Session {
     this.#configFile = options.config;
   }
 
+  /** The same command in other surroundings. */
+  with(context: CliContext): Session {
+    const config = this.#configFile;
+    return new Session(context, {
+      ...(config === undefined ? {} : { config }),
+      ...(this.json ? { json: true } : {}),
+    });
+  }
+
   /** @throws CountersignError `config-invalid`. */
   load(): Promise<LoadedConfig> {
     const { cwd, env } = this.context;

@@ -121,6 +121,7 @@ function parseJsonLine(line: string): Claim | string {
         break;
       case 'hashes':
       case 'custom':
+      case 'problem':
         return parseNestedLine(line);
       default:
         break;
@@ -148,6 +149,9 @@ function parseNestedLine(line: string): Claim | string {
     if (!hasCode(error, 'metadata-invalid')) throw error;
     return `is not acceptable JSON: ${messageOf(error)}`;
   }
+  // What reading an index has found out about a file (./simple-index.ts).
+  const problem = map.get('problem');
+  if (typeof problem === 'string') return problem;
   if (map.has('length') && map.has('size')) return 'has both a length and a size';
   const hashes = map.get('hashes');
   if (map.has('sha256') && hashes !== undefined) return 'has both a sha256 and hashes';
