@@ -46,7 +46,7 @@ describe('values', () => {
       publish: { maxEvents: 10_000, minIntervalMs: 0 },
       lifetimes: { timestampMs: 86_400_000, snapshotMs: 86_400_000, binMs: 86_400_000 },
       retention: { snapshotsMs: 86_400_000, eventsMs: 400 * 86_400_000 },
-      limits: { requestBytes: 8_388_608, backlogEvents: 1_000_000 },
+      limits: { requestBytes: 8_388_608, backlogEvents: 1_000_000, drainMs: 0 },
       logLevel: 'info',
     });
   });
