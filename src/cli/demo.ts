@@ -92,7 +92,7 @@ function withoutOwnVariables(env: Readonly<Record<string, string | undefined>>) 
 
 function summary({ directory, existing, release, bins, snapshot, attacks, seconds }: DemoReport): string {
   const rows: readonly (readonly [label: string, text: string])[] = [
-    ['uploads', `${existing.events + release.events} real ones, in ${bins} bins; ${snapshot} snapshots`],
+    ['uploads', `${existing.files + release.events} real ones, in ${bins} bins; ${snapshot} snapshots`],
     ['202 to public', `median ${release.medianMs} ms, slowest ${release.slowestMs} ms`],
     ['lies refused', `${attacks.length} of ${attacks.length}`],
     ['', ''],

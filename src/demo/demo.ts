@@ -11,7 +11,7 @@ import { attackClients, type Attack } from './mirror-attacks.ts';
 import type { Narrator } from './narrator.ts';
 import { OutsideClient } from './outside-client.ts';
 import { Programs, type RunningService, type Surroundings } from './programs.ts';
-import { eventOfUpload, readRealUploads, type RealUploads } from './real-uploads.ts';
+import { readRealUploads, type RealUploads } from './real-uploads.ts';
 import { sendRelease, type ReleaseDay } from './release-day.ts';
 import { makeWheel } from './wheel.ts';
 
@@ -31,7 +31,7 @@ export interface DemoReport {
   readonly directory: string;
   readonly ceremony: { readonly holders: number; readonly threshold: number; readonly onlineKeyid: string };
   readonly bins: number;
-  readonly existing: { readonly events: number; readonly snapshot: number };
+  readonly existing: { readonly files: number; readonly snapshot: number };
   readonly release: ReleaseDay;
   readonly download: { readonly path: string; readonly length: number; readonly sha256: string };
   /** The snapshot that the independent client trusts in the end. */
@@ -45,6 +45,11 @@ export interface DemoReport {
 /** The parts of the commands' answers that the story needs. */
 const Rehearsed = Type.Object({ onlineKeyid: Type.String() });
 const Founded = Type.Object({ snapshot: Type.Integer(), bins: Type.Integer() });
+const Backsigned = Type.Object({
+  files: Type.Integer(),
+  digest: Type.String(),
+  result: Type.Object({ agreed: Type.Integer(), snapshot: Type.Integer() }),
+});
 const Published = Type.Object({
   published: Type.Integer(),
   rejected: Type.Integer(),
@@ -90,9 +95,9 @@ class Demo {
     const uploads = await readRealUploads();
     const onlineKeyid = await this.#ceremony();
     const bins = await this.#found();
+    const existing = await this.#backsignExisting(uploads);
     const service = await this.#serve();
     const { address } = service;
-    const existing = await this.#publishExisting(address, uploads);
     const oldTimestamp = await this.#timestamp(address);
     const release = await this.#releaseDay(address, uploads);
     const prize = await this.#publishWheel(address);
@@ -160,22 +165,23 @@ class Demo {
     return service;
   }
 
-  async #publishExisting(
-    address: string,
-    { existing }: RealUploads,
-  ): Promise<{ events: number; snapshot: number }> {
+  async #backsignExisting({ existing }: RealUploads): Promise<{ files: number; snapshot: number }> {
     const { clock, narrator } = this.#tools;
     const projects = new Set(existing.map(({ project }) => project)).size;
     narrator.step(`What the index already serves: ${existing.length} real uploads of ${projects} projects`);
     const file = path.join(this.#directory, 'existing.ndjson');
-    await writeFile(file, existing.map((upload) => `${JSON.stringify(eventOfUpload(upload))}\n`).join(''));
+    const lines = existing.map(({ path: target, length, sha256 }) =>
+      JSON.stringify({ path: target, length, sha256 }),
+    );
+    await writeFile(file, `${lines.join('\n')}\n`);
     const began = clock.now();
-    const args = ['publish', '--from', path.join('..', 'existing.ndjson'), '--url', address];
-    const answer = expectAnswer(Published, await this.#countersign(...args));
-    expectFact(answer.published === existing.length, `only ${answer.published} events were published`);
+    const args = ['backsign', '--manifest', path.join('..', 'existing.ndjson')];
+    const { files, digest, result } = expectAnswer(Backsigned, await this.#countersign(...args));
+    expectFact(result.agreed === existing.length, `only ${result.agreed} files were back-signed`);
     const seconds = ((clock.now() - began) / 1000).toFixed(1);
-    narrator.outcome(`${answer.published} published by snapshot ${answer.snapshot}, in ${seconds} s`);
-    return { events: answer.published, snapshot: answer.snapshot };
+    narrator.outcome(`${files} back-signed in snapshot ${result.snapshot}, in ${seconds} s`);
+    narrator.outcome(`digest of all files: ${short(digest)}, the same for whoever signs them`);
+    return { files, snapshot: result.snapshot };
   }
 
   async #releaseDay(address: string, { release }: RealUploads): Promise<ReleaseDay> {

@@ -67,12 +67,12 @@ function expectStory({ stdout, stderr, status }: Ended): void {
     'countersign-ceremony rehearse --out . --holders 3 --threshold 2',
     'countersign bootstrap bundle.json',
     'COUNTERSIGN_LISTEN=127.0.0.1:0 countersign serve',
-    'countersign publish --from ../existing.ndjson',
+    'countersign backsign --manifest ../existing.ndjson',
     'countersign fsck',
   ]) {
     expect(stdout).toContain(`    $ ${command}`);
   }
-  expect(stdout).toMatch(/^ {4}428 published by snapshot \d+, in /m);
+  expect(stdout).toMatch(/^ {4}428 back-signed in snapshot 2, in /m);
   expect(stdout).toMatch(/^ {4}from 202 to public: median \d+ ms, slowest \d+ ms$/m);
   expect(stdout).toMatch(/^ {4}the honest copy +accepted$/m);
   expect(stdout).toMatch(/^ {4}one byte altered +refused: Expected hash [0-9a-f]{12}… but got /m);
@@ -87,7 +87,7 @@ function expectReport({ stdout, stderr, status }: Ended): void {
   expect(report).toMatchObject({
     ceremony: { holders: 3, threshold: 2 },
     bins: 256,
-    existing: { events: 428 },
+    existing: { files: 428, snapshot: 2 },
     release: { events: 38 },
     sound: true,
   });
