@@ -222,7 +222,8 @@ export interface Ledger {
   ): Promise<AuditMark | undefined>;
 
   /**
-   * Places an order and answers its number. `content`: the bundle to import, as text; else empty. While one of the same
+   * Places an order and answers its number. `content`: the bundle to import, or where prepared
+   * files are, as text; else empty. While one of the same
    * kind and content is open, it is the same order.
    */
   placeOrder(kind: OrderKind, content: string, now: number): Promise<number>;

@@ -6,6 +6,7 @@ import { parseRoot } from '../tuf/parse-root.ts';
 import type { RoleTrust } from '../tuf/threshold.ts';
 import { topLevelTrust } from '../tuf/verify-roles.ts';
 import type { Published } from './commit.ts';
+import { explainUnreadable } from './ledger-behind.ts';
 import { loadOfflineRoles, loadSnapshot, loadTimestamp, type OfflineRoles } from './verified-reads.ts';
 
 export interface PublicState {
@@ -30,6 +31,18 @@ export async function readPublicState(
       head === undefined ? 'the ledger holds no repository' : 'the bootstrap of this ledger was interrupted',
     );
   }
+  const published = await readPublished(store, head, reading).catch(async (error: unknown) => {
+    throw await explainUnreadable(store, head, error);
+  });
+  const digests = (await history.bins()).map(({ sha256 }) => sha256);
+  return { head, published: { ...published, digests } };
+}
+
+async function readPublished(
+  store: ObjectStore,
+  head: Head,
+  reading: 'verified' | 'ignored',
+): Promise<Omit<Published, 'digests'>> {
   const roles = await loadOfflineRoles(store, head);
   const version = head.unfinished === undefined ? head.snapshot : head.snapshot - 1;
   const snapshot = await loadSnapshot(store, roles, version);
@@ -37,8 +50,7 @@ export async function readPublicState(
     reading === 'ignored'
       ? undefined
       : await loadTimestamp(store, { timestampTrust: timestampTrust(head, roles) });
-  const digests = (await history.bins()).map(({ sha256 }) => sha256);
-  return { head, published: { roles, snapshot, timestamp, digests } };
+  return { roles, snapshot, timestamp };
 }
 
 /** An import that was not finished may have come as far as its timestamp: that one verifies with the root to come. */

@@ -14,6 +14,7 @@ import { ImportDesk } from './import-desk.ts';
 import { completeImport, planImport } from './import-publication.ts';
 import { KeyProgress } from './key-progress.ts';
 import { told } from './key-use.ts';
+import { RECONCILE } from './ledger-behind.ts';
 import { plan, type Plan } from './plan.ts';
 import type { BacksignDesk } from './prepared-files.ts';
 import { readPublicState } from './public-state.ts';
@@ -346,7 +347,7 @@ function checkTimestamp(head: Head, version: number | undefined): void {
     'timestamp-conflict',
     `the store has ${found}, the ledger says version ${head.timestamp} was published; ` +
       (version !== undefined && version > head.timestamp
-        ? 'the ledger is older than the store: restore the newer one'
-        : 'the store was rolled back: restore the newer object'),
+        ? RECONCILE
+        : 'the store was rolled back: bring it forward from a backup or a mirror'),
   );
 }
