@@ -96,7 +96,11 @@ describe('wrong usage ends with status 2 and says what to do', () => {
     [['status', '--url', 'ftp://x'], '--url is "ftp://x", expected an address such as http://127.0.0.1:8458'],
     [
       ['key', 'show', '--signer', 'vault:transit/KEY'],
-      '--signer has the kind "vault:"; this version knows file:PATH',
+      '--signer has no address=; the form is vault:MOUNT/KEY?address=https://HOST:8200',
+    ],
+    [
+      ['key', 'show', '--signer', 'gpg:KEY'],
+      '--signer has the kind "gpg:"; this version knows file:PATH, vault:',
     ],
     [['status', '-c', 'absent.yaml'], 'absent.yaml: ENOENT'],
   ];
