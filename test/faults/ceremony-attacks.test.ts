@@ -292,7 +292,10 @@ describe('what was before', () => {
     const next = await foundCeremony(join(dir, 'next'), 'next', { kind: 'update', day: 100 }, bundle);
     for (const [hostile, reason] of [
       [bundle.subarray(0, -100), /previous\.json: .*byte \d+/],
-      [Buffer.from(bundle.toString().replace('"threshold":2', '"threshold":1')), /role root is signed by 0 of/],
+      [
+        Buffer.from(bundle.toString().replace('"threshold":2', '"threshold":1')),
+        /role root is signed by 0 of/,
+      ],
       [Buffer.from('{}'), /previous\.json: bundle\.format is absent/],
       [Buffer.alloc(33 * 1024 * 1024, 0x20), /has \d+ bytes, at most 33554432 are read/],
     ] as const) {
