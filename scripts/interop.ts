@@ -19,6 +19,9 @@ interface Scenario {
   readonly work: (program: string) => Promise<string>;
 }
 
+/** Milliseconds after which a suite hangs: many times what it takes on a busy computer. */
+const SUITE_MS = 1_200_000;
+
 const folder = await mkdtemp(path.join(tmpdir(), 'countersign-interop-'));
 const counts = { passed: 0, failed: 0, skipped: 0 };
 
@@ -86,7 +89,7 @@ async function perform({ name, program, reason }: Component, scenarios: readonly
 async function postgresSuite(node: string): Promise<string> {
   const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.interop.config.ts'];
   vitest.push('test/interop/postgres-');
-  const output = await run(node, vitest, { env: { NO_COLOR: '1' }, timeoutMs: 600_000 });
+  const output = await run(node, vitest, { env: { NO_COLOR: '1' }, timeoutMs: SUITE_MS });
   return /^ *Tests .*$/m.exec(output)?.[0].trim() ?? 'no count';
 }
 
@@ -94,7 +97,7 @@ async function postgresSuite(node: string): Promise<string> {
 async function namedSuites(...files: readonly string[]): Promise<string> {
   const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.interop.config.ts'];
   vitest.push(...files.map((name) => `test/interop/${name}`));
-  const output = await run(process.execPath, vitest, { env: { NO_COLOR: '1' }, timeoutMs: 600_000 });
+  const output = await run(process.execPath, vitest, { env: { NO_COLOR: '1' }, timeoutMs: SUITE_MS });
   return /^ *Tests .*$/m.exec(output)?.[0].trim() ?? 'no count';
 }
 
@@ -105,7 +108,7 @@ async function s3Suite(node: string): Promise<string> {
     '--exclude=test/interop/postgres-*',
     '--exclude=test/interop/{chaos.test.ts,{vault,signer,pkcs11,kms,ceremony}-*}',
   );
-  const output = await run(node, vitest, { env: { NO_COLOR: '1' }, timeoutMs: 600_000 });
+  const output = await run(node, vitest, { env: { NO_COLOR: '1' }, timeoutMs: SUITE_MS });
   return /^ *Tests .*$/m.exec(output)?.[0].trim() ?? 'no count';
 }
 
@@ -113,14 +116,14 @@ async function s3Suite(node: string): Promise<string> {
 async function chaosSuite(): Promise<string> {
   const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.interop.config.ts'];
   vitest.push('test/interop/chaos.test.ts');
-  const output = await run(process.execPath, vitest, { env: { NO_COLOR: '1' }, timeoutMs: 1_800_000 });
+  const output = await run(process.execPath, vitest, { env: { NO_COLOR: '1' }, timeoutMs: 2 * SUITE_MS });
   return /^events: .*$/m.exec(output)?.[0] ?? 'no figures';
 }
 
 /** The suite of `npm test`, which builds nothing: the programs are there. */
 async function wholeSuite(node: string): Promise<string> {
   const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.config.ts'];
-  const options = { env: { NO_COLOR: '1' }, timeoutMs: 600_000, reasonLines: /FAIL|Error:|Tests / };
+  const options = { env: { NO_COLOR: '1' }, timeoutMs: 2 * SUITE_MS, reasonLines: /FAIL|Error:|Tests / };
   const output = await run(node, vitest, options);
   return /^ *Tests .*$/m.exec(output)?.[0].trim() ?? 'no count';
 }
