@@ -35,7 +35,12 @@ async function command(
     newId: () => 'id',
     stopRequested: () => new Promise(() => undefined),
   });
-  const text = (stream: PassThrough): string => ((stream.read() as Buffer | null) ?? '').toString();
+  // A newer Node's read() gives one chunk at a time.
+  const text = (stream: PassThrough): string => {
+    let all = '';
+    for (let chunk: unknown; (chunk = stream.read()) !== null;) all += String(chunk);
+    return all;
+  };
   return { status, out: text(stdout), err: text(stderr) };
 }
 
