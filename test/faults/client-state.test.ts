@@ -57,9 +57,9 @@ describe('the metadata directory', () => {
 
   test('two processes that write at once lose nothing: each exchange is against the last', async () => {
     const directory = await tempDir();
-    const children = [1, 2].map(() => runChild('metadata-counter.ts', [directory, '40']));
+    const children = ['one', 'two'].map((name) => runChild('metadata-counter.ts', [directory, '40', name]));
     for (const child of children) expect(await child.ended).toBe(0);
-    expect(await readFile(path.join(directory, 'count.json'), 'utf8')).toBe('80');
+    expect(await readFile(path.join(directory, 'count.json'), 'utf8')).toMatch(/^80 /);
   });
 });
 
