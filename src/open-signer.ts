@@ -9,7 +9,6 @@ import { utf8 } from './lib/bytes.ts';
 import type { Clock } from './lib/clock.ts';
 import { CountersignError, messageOf } from './lib/errors.ts';
 import { readSecretFile, type Secrets } from './secrets.ts';
-import { openFileSigner } from './signing/file-signer.ts';
 import { openNowOrLater } from './signing/late-signer.ts';
 import type { Signer } from './signing/signer.ts';
 import type { VaultLogin, VaultSettings } from './signing/vault/settings.ts';
@@ -45,8 +44,10 @@ export function openSigner(
 async function openNow(signer: SignerSetting, secrets: SignerSecrets, use: SignerUse): Promise<Signer> {
   const { clock, warn } = use;
   switch (signer.kind) {
-    case 'file':
+    case 'file': {
+      const { openFileSigner } = await import('./signing/file-signer.ts');
       return openFileSigner({ path: signer.path, passphrase: await secrets.signerPassphrase() });
+    }
     case 'vault': {
       const { openTransitSigner } = await import('./signing/vault/transit-signer.ts');
       const settings = await vaultSettings(signer.vault, secrets);

@@ -6,7 +6,7 @@ import type { AuditLine } from '../ledger/ledger.ts';
 import { CountersignError } from '../lib/errors.ts';
 import { comparedLines, exportedLines, ledgerLines } from '../publish/audit-chain.ts';
 import { verifyAudit, type AuditReport } from '../publish/audit-verify.ts';
-import { openLedger, openStore } from '../service.ts';
+import { openLedger, openStore } from '../open-ports.ts';
 import type { ObjectStore } from '../storage/store.ts';
 import { exportAudit } from './audit-export.ts';
 import { startProgress } from './progress.ts';

@@ -22,7 +22,7 @@ import { CountersignError } from '../lib/errors.ts';
 import { openSigner } from '../open-signer.ts';
 import { bootstrap } from '../publish/bootstrap.ts';
 import { readPublicState } from '../publish/public-state.ts';
-import { openLedger, openStore } from '../service.ts';
+import { openLedger, openStore } from '../open-ports.ts';
 import { readBundle } from './bootstrap.ts';
 import { placeOrder } from './operator-order.ts';
 import { startProgress } from './progress.ts';

@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { CountersignError, messageOf } from '../lib/errors.ts';
 import { bootstrap, type BootstrapReport } from '../publish/bootstrap.ts';
 import { openSigner } from '../open-signer.ts';
-import { openLedger, openStore } from '../service.ts';
+import { openLedger, openStore } from '../open-ports.ts';
 import { MAX_BUNDLE_BYTES, parseBundle, verifyBundle } from '../tuf/bundle.ts';
 import { startProgress } from './progress.ts';
 import type { Perform } from './session.ts';

@@ -7,7 +7,7 @@ import type { LoadedConfig } from '../config.ts';
 import { CountersignError, hasCode, messageOf } from '../lib/errors.ts';
 import { copyLedger } from '../ledger/copy-ledger.ts';
 import { copyStore, type CopyPorts, type CopyReport } from '../publish/copy-store.ts';
-import { openLedger, openStore, postgresAccess } from '../service.ts';
+import { openLedger, openStore, postgresAccess } from '../open-ports.ts';
 import { startProgress } from './progress.ts';
 import type { Answer, Perform, Session } from './session.ts';
 

@@ -5,7 +5,7 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import { ENV_PREFIX } from '../config/settings.ts';
 import { demoFailed } from '../demo/failure.ts';
-import { runDemo, type DemoReport } from '../demo/demo.ts';
+import type { DemoReport } from '../demo/demo.ts';
 import { Narrator } from '../demo/narrator.ts';
 import { CountersignError, messageOf } from '../lib/errors.ts';
 import { startProgress } from './progress.ts';
@@ -48,6 +48,7 @@ Examples:
         ]);
         const progress = startProgress(session, '    uploads');
         try {
+          const { runDemo } = await import('../demo/demo.ts');
           const report = await runDemo(directory, {
             clock,
             env: withoutOwnVariables(env),

@@ -8,7 +8,7 @@ import { httpSource } from '../client/http-source.ts';
 import { storeSource, type RepositorySource } from '../client/source.ts';
 import { parseStore } from '../config/backends.ts';
 import { CountersignError, messageOf } from '../lib/errors.ts';
-import { openLedger, openStore } from '../service.ts';
+import { openLedger, openStore } from '../open-ports.ts';
 import { startProgress } from './progress.ts';
 import type { Answer, Perform, Session } from './session.ts';
 

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { collectGarbage } from '../publish/retention.ts';
 import { formatDuration } from '../lib/duration.ts';
-import { openLedger, openStore } from '../service.ts';
+import { openLedger, openStore } from '../open-ports.ts';
 import { startProgress } from './progress.ts';
 import type { Perform } from './session.ts';
 

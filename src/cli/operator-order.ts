@@ -9,7 +9,7 @@ import { trustedOnlineKeys } from '../open-signer.ts';
 import type { BacksignDesk } from '../publish/prepared-files.ts';
 import { Publisher } from '../publish/publisher.ts';
 import { PublicationWaiter } from '../publish/waiter.ts';
-import { openLedger, openSigners, openStore } from '../service.ts';
+import { openLedger, openSigners, openStore } from '../open-ports.ts';
 import type { Session } from './session.ts';
 
 /** Milliseconds between two looks at the order. */

@@ -7,7 +7,7 @@ import { CountersignError, messageOf } from '../lib/errors.ts';
 import { adoptGap, findGap, type Gap, type ReconcilePorts } from '../publish/reconcile.ts';
 import type { UnknownTarget } from '../publish/reconcile-bins.ts';
 import { trustedOnlineKeys } from '../open-signer.ts';
-import { openLedger, openSigners, openStore } from '../service.ts';
+import { openLedger, openSigners, openStore } from '../open-ports.ts';
 import { startProgress } from './progress.ts';
 import type { Answer, Perform, Session } from './session.ts';
 

@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { CountersignError, messageOf } from '../lib/errors.ts';
 import { compareWith, type Comparison } from '../publish/comparison.ts';
 import { applyDecisions, readDecisions, writeDecisions } from '../publish/decisions.ts';
-import { openLedger, openStore } from '../service.ts';
+import { openLedger, openStore } from '../open-ports.ts';
 import { startProgress } from './progress.ts';
 import type { Answer, Perform, Session } from './session.ts';
 

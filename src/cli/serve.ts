@@ -1,7 +1,6 @@
 // countersign serve: the service, until it is asked to stop.
 import type { Command } from 'commander';
 import { createLogger } from '../lib/log.ts';
-import { startService } from '../service.ts';
 import type { Perform } from './session.ts';
 
 export function addServeCommand(program: Command, perform: Perform): void {
@@ -28,6 +27,8 @@ Examples:
         const stop = stopRequested();
         const forPeople = stderr.isTTY === true && !session.json;
         const log = createLogger(forPeople && config.logLevel === 'info' ? 'warn' : config.logLevel);
+        // Loaded when it is needed: no other command waits for a web server to be read.
+        const { startService } = await import('../service.ts');
         const service = await startService(config, secrets, {
           clock,
           log,

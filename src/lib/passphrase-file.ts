@@ -1,7 +1,7 @@
 // Private keys at rest: PKCS#8 inside age's passphrase format, armored, so that `age -d` opens them too. Node's own
 // encrypted PKCS#8 uses PBKDF2 with 2,048 iterations, which is too weak for a file that may be copied.
 import { createPrivateKey, type KeyObject } from 'node:crypto';
-import { armor, Decrypter, Encrypter } from 'age-encryption';
+import type * as Age from 'age-encryption';
 import { CountersignError } from './errors.ts';
 
 /** log2 of scrypt's cost. 18 is age's own default: 256 MiB of memory and about a second. */
@@ -10,6 +10,9 @@ export const DEFAULT_WORK_FACTOR = 18;
 export const MAX_WORK_FACTOR = 20;
 /** Bytes; a P-256 key in this form has some 700. */
 export const MAX_KEY_FILE_BYTES = 16_384;
+
+/** Loaded when a key is at hand: most commands need none, and reading it costs more than they do. */
+const age = (): Promise<typeof Age> => import('age-encryption');
 
 /** The one stanza of a passphrase file: age specification, "The scrypt recipient type". */
 const SCRYPT_STANZA = /^age-encryption\.org\/v1\n-> scrypt [A-Za-z0-9+/]{22} ([1-9][0-9]?)\n/;
@@ -24,6 +27,7 @@ export async function encryptPrivateKey(
   workFactor = DEFAULT_WORK_FACTOR,
 ): Promise<string> {
   if (passphrase === '') throw unreadable('a private key is not encrypted under an empty passphrase');
+  const { armor, Encrypter } = await age();
   const encrypter = new Encrypter();
   encrypter.setPassphrase(passphrase);
   encrypter.setScryptWorkFactor(workFactor);
@@ -37,7 +41,8 @@ export async function encryptPrivateKey(
  *   passphrase nor anything that was decrypted.
  */
 export async function decryptPrivateKey(text: string, passphrase: string): Promise<KeyObject> {
-  const file = decodeArmor(text);
+  const { armor, Decrypter } = await age();
+  const file = decodeArmor(armor, text);
   // Checked before the passphrase is stretched: the cost is what a hostile file would ask for.
   const stanza = SCRYPT_STANZA.exec(Buffer.from(file.subarray(0, 128)).toString('latin1'));
   if (stanza === null) throw unreadable('it is an age file, but not one that a passphrase opens');
@@ -71,7 +76,7 @@ export function isPassphraseRefused(error: unknown): boolean {
   return error instanceof CountersignError && error.details['passphraseRefused'] === true;
 }
 
-function decodeArmor(text: string): Uint8Array {
+function decodeArmor(armor: typeof Age.armor, text: string): Uint8Array {
   try {
     return armor.decode(text);
   } catch (error) {

@@ -17,7 +17,7 @@ import { systemClock } from '../../../src/lib/clock.ts';
 import { silentLogger } from '../../../src/lib/log.ts';
 import { openSigner } from '../../../src/open-signer.ts';
 import { bootstrap } from '../../../src/publish/bootstrap.ts';
-import { openLedger, openStore } from '../../../src/service.ts';
+import { openLedger, openStore } from '../../../src/open-ports.ts';
 import type { ObjectStore } from '../../../src/storage/store.ts';
 import { BinLayout } from '../../../src/tuf/bins.ts';
 import { serializeBundle } from '../../../src/tuf/bundle.ts';
