@@ -6,9 +6,7 @@ import process from 'node:process';
 import type { Writable } from 'node:stream';
 import { parseArgs } from 'node:util';
 import { createGzip } from 'node:zlib';
-import { INDEX_SEED, modelFile } from './bench/model-files.ts';
-
-const PYPI_FILES = 16_400_000;
+import { PYPI_FILES, pypiFile } from './scale/pypi-files.ts';
 
 /** Lines written at once. */
 const LINES = 4096;
@@ -30,7 +28,7 @@ if (values.csv === true) output.write('path,size,sha256_digest\n');
 for (let first = 0; first < files; first += LINES) {
   let text = '';
   for (let number = first; number < Math.min(first + LINES, files); number++) {
-    const { path, target } = modelFile(INDEX_SEED, number);
+    const { path, target } = pypiFile(number);
     const { length, hashes } = target;
     text +=
       values.csv === true

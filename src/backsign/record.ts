@@ -54,7 +54,13 @@ export function binOf(records: Buffer, start: number): number {
 }
 
 export function pathOf(records: Buffer, start: number): string {
-  return records.toString('latin1', start + PATH_AT, start + PATH_AT + records.readUInt16LE(start + 6));
+  return records.toString('latin1', ...pathBounds(records, start));
+}
+
+/** Where the path begins and ends. */
+export function pathBounds(records: Buffer, start: number): [begin: number, end: number] {
+  const begin = start + PATH_AT;
+  return [begin, begin + records.readUInt16LE(start + 6)];
 }
 
 export function placeOf(records: Buffer, start: number): { source: number; line: number } {

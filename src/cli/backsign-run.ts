@@ -65,7 +65,7 @@ export async function backsign(given: Session, request: BacksignRequest): Promis
     const { compare } = request;
     if (compare !== undefined) await compareWith(session, { folder, run, crew, compare });
     if (request.dryRun) return reportOf(run);
-    return await publish(session, folder, run, crew, request);
+    return await publish(session, folder, run, crew);
   } finally {
     await crew.close();
     release();
@@ -210,7 +210,6 @@ async function publish(
   folder: WorkFolder,
   run: PreparedRun,
   crew: Crew,
-  request: BacksignRequest,
 ): Promise<BacksignReport> {
   const { config, secrets } = await session.load();
   const signing = startProgress(session, 'signing', BINS);
@@ -220,7 +219,8 @@ async function publish(
     since: run.settings.since,
   };
   const desk = new Backsigner({
-    openCrew: () => openCrew(config, request),
+    // The threads that read and sorted; they end with the run.
+    openCrew: () => ({ ...crew, close: () => Promise.resolve() }),
     // Nobody else publishes while this process does: one publication is enough.
     binsAtOnce: Number.POSITIVE_INFINITY,
     progress: signing.report,

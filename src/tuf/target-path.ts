@@ -16,8 +16,18 @@ const ALLOWED = /^[A-Za-z0-9._~!@+/-]+$/;
 /** Own and inherited property names of JavaScript's Object: they fail in tuf-js (interop rules 5 and 16). */
 const OBJECT_PROPERTIES = new Set(Object.getOwnPropertyNames(Object.prototype));
 
+/** What nearly every path is: segments of those characters that do not begin with a period. */
+const ORDINARY = /^[A-Za-z0-9_~!@+-][A-Za-z0-9._~!@+-]*(?:\/[A-Za-z0-9_~!@+-][A-Za-z0-9._~!@+-]*){0,31}$/;
+
+/** A segment that may be one of those names, or one of them with something behind it. */
+const MAYBE_PROPERTY = new RegExp(`(?:^|/)(?:${[...OBJECT_PROPERTIES].join('|')})`);
+
 /** Why `path` may not be published, or undefined when it may. */
 export function targetPathProblem(path: string): string | undefined {
+  // Told by two expressions, in half the time: back-signing asks sixteen million times.
+  if (path.length <= MAX_TARGET_PATH_LENGTH && ORDINARY.test(path) && !MAYBE_PROPERTY.test(path)) {
+    return undefined;
+  }
   if (path === '') return 'is empty';
   if (path.length > MAX_TARGET_PATH_LENGTH) {
     return `has ${path.length} characters, at most ${MAX_TARGET_PATH_LENGTH} are allowed`;
