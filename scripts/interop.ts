@@ -5,6 +5,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { systemClock } from '../src/lib/clock.ts';
 import { installAge } from './interop/age.ts';
+import { CLIENTS } from './interop/clients.ts';
 import { newestNode, pythonTuf, type Component } from './interop/components.ts';
 import { checkConformance, conformanceSuite } from './interop/conformance.ts';
 import { postgresServer } from './interop/postgres.ts';
@@ -38,6 +39,14 @@ try {
       work: (python) => renewalUnderLoad({ python, folder }, 16_384),
     },
   ]);
+  const clients: Component[] = [];
+  // All of them first: a suite installs what is not there.
+  for (const kind of CLIENTS) clients.push(await kind.install());
+  for (const client of clients) {
+    await perform(client, [
+      { what: 'refresh, download, expiry', work: () => suiteOf(client.name, 'clients') },
+    ]);
+  }
   await perform({ name: 'SeaweedFS 4.48', program: process.execPath, reason: '' }, [
     { what: 'S3 store, whole service', work: s3Suite },
   ]);
@@ -93,6 +102,14 @@ async function postgresSuite(node: string): Promise<string> {
   return /^ *Tests .*$/m.exec(output)?.[0].trim() ?? 'no count';
 }
 
+/** The part of a test/interop/NAME.test.ts that is about one client. */
+async function suiteOf(client: string, name: string): Promise<string> {
+  const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.interop.config.ts'];
+  vitest.push(`test/interop/${name}.test.ts`, '--testNamePattern', client.replaceAll('.', '\\.'));
+  const output = await run(process.execPath, vitest, { env: { NO_COLOR: '1' }, timeoutMs: SUITE_MS });
+  return /^ *Tests .*$/m.exec(output)?.[0].trim() ?? 'no count';
+}
+
 /** Those test/interop/*.test.ts whose servers and programs are installed. */
 async function namedSuites(...files: readonly string[]): Promise<string> {
   const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.interop.config.ts'];
@@ -106,7 +123,7 @@ async function s3Suite(node: string): Promise<string> {
   const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.interop.config.ts'];
   vitest.push(
     '--exclude=test/interop/postgres-*',
-    '--exclude=test/interop/{chaos.test.ts,{vault,signer,pkcs11,kms,ceremony}-*}',
+    '--exclude=test/interop/{chaos.test.ts,clients.test.ts,{vault,signer,pkcs11,kms,ceremony}-*}',
   );
   const output = await run(node, vitest, { env: { NO_COLOR: '1' }, timeoutMs: SUITE_MS });
   return /^ *Tests .*$/m.exec(output)?.[0].trim() ?? 'no count';

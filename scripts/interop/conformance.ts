@@ -2,11 +2,11 @@
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
-import { fileURLToPath } from 'node:url';
+import { inCheckout } from './checkout.ts';
 import { component, type Component } from './components.ts';
 import { run } from './run.ts';
 
-const COUNTERSIGN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+const COUNTERSIGN = inCheckout('dist/src/main.js');
 
 /** A git repository: its home, or a copy where that cannot be reached. */
 const SOURCE =

@@ -4,16 +4,16 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { openSqliteLedger } from '../../src/ledger/sqlite-ledger.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { bootstrap } from '../../src/publish/bootstrap.ts';
 import { openFileSigner } from '../../src/signing/file-signer.ts';
 import { openFileStore } from '../../src/storage/file-store.ts';
+import { inCheckout } from './checkout.ts';
 import { closed, run, start } from './run.ts';
 
-const COUNTERSIGN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
-const CEREMONY = fileURLToPath(new URL('../../keys-ceremony/main.js', import.meta.url));
+const COUNTERSIGN = inCheckout('dist/src/main.js');
+const CEREMONY = inCheckout('dist/keys-ceremony/main.js');
 
 /** Milliseconds in which a service says its address, or finishes its work after SIGTERM. */
 const SERVICE_MS = 60_000;

@@ -2,13 +2,12 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../src/lib/clock.ts';
+import { inCheckout } from './checkout.ts';
 import { Installation, makeUploads, type Format, type Service, type Upload } from './installation.ts';
 import { closed, run, start } from './run.ts';
 
-// This module is dist/scripts/interop/python-tuf.js when it runs.
-const CLIENT = fileURLToPath(new URL('../../../test/interop/python_tuf_client.py', import.meta.url));
+const CLIENT = inCheckout('test/interop/python_tuf_client.py');
 
 const LOOKUPS = 1000;
 const DOWNLOADS = 20;
