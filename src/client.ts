@@ -21,21 +21,21 @@ export { systemClock, type Clock } from './lib/clock.ts';
 export { CountersignError, type ErrorCode } from './lib/errors.ts';
 
 export interface UpdaterPlace {
-  /** Directory of what is trusted; `Updater.init` puts the first root there. */
+  /** Directory of what is trusted, made when it is absent. Several processes may share it. */
   readonly metadataDir: string;
   /** Where `timestamp.json` is. */
   readonly metadataUrl: string;
+  /** The root that came with the program; taken when the directory trusts none yet (TUF 5.2). */
+  readonly root?: Uint8Array;
 }
 
 /**
- * An updater over HTTP with a local directory.
- * @throws CountersignError `store-unavailable` when the directory cannot be made.
+ * An updater over HTTP with a local directory. No request is made.
+ * @throws CountersignError `store-unavailable` when the directory cannot be made or read; `metadata-invalid`,
+ *   `signature-invalid` when `root` is none.
  */
-export function openUpdater({ metadataDir, metadataUrl }: UpdaterPlace): Updater {
-  return new Updater({
-    store: MetadataDirectory.open(metadataDir),
-    fetcher: httpFetcher(systemClock),
-    clock: systemClock,
-    metadataUrl,
-  });
+export async function openUpdater({ metadataDir, metadataUrl, root }: UpdaterPlace): Promise<Updater> {
+  const store = MetadataDirectory.open(metadataDir);
+  if (root !== undefined && (await store.read('root.json')) === undefined) await Updater.init(store, root);
+  return new Updater({ store, fetcher: httpFetcher(systemClock), clock: systemClock, metadataUrl });
 }

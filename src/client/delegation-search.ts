@@ -22,7 +22,8 @@ export async function searchTarget(
   let pending: Delegation[] = [];
   for (let file = top; ;) {
     const target = file.target(path);
-    if (target !== undefined) return target;
+    if (target !== undefined) return target; // TUF 5.6.7.1, 5.6.7.2.2: the first answer ends the search
+    // TUF 5.6.7.2: in order of appearance.
     const children = file.delegations(path);
     // TUF 5.6.7.2.1: nothing behind the first terminating delegation is looked at, here and in all delegators above.
     const end = children.findIndex(({ terminating }) => terminating);

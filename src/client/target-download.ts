@@ -27,7 +27,7 @@ export interface DownloadPlan {
 }
 
 /**
- * Downloads a target file into `directory`, under targetFileName.
+ * Downloads a target file into `directory`, under targetFileName, and verifies it against its entry (TUF 5.7.1).
  * @throws CountersignError `length-or-hash-mismatch`; `not-found` when the other side has no such file;
  *   `metadata-invalid` when no hash of the target is known; `store-unavailable`.
  */

@@ -113,7 +113,7 @@ export class Updater {
 
   /**
    * What signed metadata says about a target path, as of the last refresh (of the first one now, when there was none):
-   * TUF 5.6.7. Undefined when no role knows it.
+   * TUF 5.6.7. Undefined when no role knows it (TUF 5.7.2).
    * @throws CountersignError as `refresh` does, and `too-many-delegations`.
    */
   async find(path: string): Promise<Target | undefined> {
@@ -151,7 +151,7 @@ export class Updater {
     return { now, root, timestamp, snapshot, targets };
   }
 
-  /** TUF 5.3 */
+  /** TUF 5.3.1: every root from the trusted one to the newest, since each is signed with the keys of the one before. */
   async #updateRoot(now: number): Promise<RootFile> {
     const { store } = this.#ports;
     let bytes = await store.read('root.json');
@@ -162,11 +162,12 @@ export class Updater {
       );
     }
     let root = await verifyTrustedRoot(bytes); // TUF 5.2
+    // TUF 5.3.9
     for (let rotations = 0; rotations < MAX_ROOT_ROTATIONS; rotations++) {
       const name = `${root.version + 1}.root.json`; // TUF 5.3.2
       const nextBytes = await this.#fetch(name, MAX_METADATA_BYTES.root); // TUF 5.3.3
       if (nextBytes === undefined) break;
-      const next = await verifyNextRoot(root, nextBytes);
+      const next = await verifyNextRoot(root, nextBytes); // TUF 5.3.6: it may have expired, the last one must not
       // TUF 5.3.11. Before root is kept: after a crash in between, the next update comes here again.
       if (revokesOnlineKeys(root, next)) {
         for (const file of ['timestamp.json', 'snapshot.json']) {
@@ -174,7 +175,7 @@ export class Updater {
         }
       }
       await store.exchange('root.json', bytes, nextBytes); // TUF 5.3.8
-      root = next;
+      root = next; // TUF 5.3.7
       bytes = nextBytes;
     }
     checkNotExpired('root', root, now); // TUF 5.3.10
@@ -278,7 +279,7 @@ export class Updater {
     return file;
   }
 
-  /** TUF 5.5.1, 5.6.1: with consistent snapshots the version stands before the name. */
+  /** TUF 5.3.12, 5.5.1, 5.6.1: with consistent snapshots the version stands before the name. */
   #fileName(root: RootFile, role: string, version: number): string {
     return root.consistentSnapshot ? `${version}.${localName(role)}` : localName(role);
   }

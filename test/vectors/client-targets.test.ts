@@ -48,7 +48,7 @@ async function visits(repository: HostileRepository, name: string): Promise<stri
 }
 
 describe('5.6.7: search', () => {
-  test('pre-order, depth first, each role once, cycles end', async () => {
+  test('5.6.7.1, 5.6.7.2: pre-order, depth first, each role once, cycles end', async () => {
     const repository = repositoryOf({
       targets: delegations(delegation('a'), delegation('b')),
       a: delegations(delegation('c'), delegation('d')),
@@ -59,7 +59,7 @@ describe('5.6.7: search', () => {
     expect(await visits(repository, 'x')).toEqual(['a', 'c', 'd', 'b']);
   });
 
-  test('nothing behind a terminating delegation is asked', async () => {
+  test('5.6.7.2.1: nothing behind a terminating delegation is asked', async () => {
     const repository = repositoryOf({
       targets: delegations(delegation('a'), delegation('b')),
       a: delegations(delegation('c', { paths: ['*'], terminating: true }), delegation('b')),
@@ -69,7 +69,7 @@ describe('5.6.7: search', () => {
     expect(await visits(repository, 'x')).toEqual(['a', 'c']);
   });
 
-  test('it ends at a number of roles, however they are nested', async () => {
+  test('5.6.7.1: it ends at a number of roles, however they are nested', async () => {
     const names = Array.from({ length: MAX_VISITED_ROLES + 1 }, (_, index) => `r${index}`);
     const roles: Record<string, Fields> = { targets: delegations(delegation('r0')) };
     names.forEach((name, index) => {
@@ -77,6 +77,29 @@ describe('5.6.7: search', () => {
     });
     const client = await repositoryOf(roles).client();
     await expect(client.find('x')).rejects.toMatchObject({ code: 'too-many-delegations' });
+  });
+
+  test('5.6.7.2.2: the first role that knows the path answers, and no later one is asked', async () => {
+    const repository = repositoryOf({
+      targets: delegations(delegation('a'), delegation('b'), delegation('c')),
+      a: {},
+      b: { targets: { x: targetEntry('first') } },
+      c: { targets: { x: targetEntry('second, longer') } },
+    });
+    const client = await repository.client();
+    expect(await client.find('x')).toMatchObject({ length: 'first'.length });
+    expect(repository.requests.filter((url) => url.endsWith('/1.c.json'))).toEqual([]);
+  });
+
+  test('5.6.7: a role on the way that is missing or does not verify ends the search, whatever comes after', async () => {
+    const answer = { targets: { x: targetEntry('x') } };
+    const table = { targets: delegations(delegation('a'), delegation('b')), b: answer };
+    const missing = repositoryOf({ ...table, a: {} });
+    missing.served.delete('mem:/metadata/1.a.json');
+    await expect((await missing.client()).find('x')).rejects.toMatchObject({ code: 'metadata-missing' });
+    const unsigned = repositoryOf({ ...table, a: {} });
+    unsigned.serve('1.a.json', unsigned.file('targets', 1, { targets: {} }, [makeKey()]));
+    await expect((await unsigned.client()).find('x')).rejects.toMatchObject({ code: 'signature-invalid' });
   });
 
   test('a role that its own delegator did not empower is refused, though another one vouches for it', async () => {
@@ -179,7 +202,7 @@ describe('5.7: target files', () => {
     };
   }
 
-  test('whole and verified, and not a second time', async () => {
+  test('5.7.1, 5.7.3: whole and verified, and not a second time', async () => {
     const { repository, get, directory, url } = await prepared();
     repository.served.set(url, Buffer.from(content));
     expect(await get()).toBe('d%2Fw.whl');
@@ -194,13 +217,19 @@ describe('5.7: target files', () => {
     ['shorter', content.slice(1)],
     ['longer', `${content}!`],
     ['empty', ''],
-  ])('%s: refused, and the file that was there stays', async (_, bad) => {
+  ])('5.7.3: %s is refused, and the file that was there stays', async (_, bad) => {
     const { repository, get, directory, url } = await prepared();
     await writeFile(path.join(directory, 'd%2Fw.whl'), 'an older version');
     repository.served.set(url, Buffer.from(bad));
     await expect(get()).rejects.toMatchObject({ code: 'length-or-hash-mismatch' });
     expect(await readdir(directory)).toEqual(['d%2Fw.whl']);
     expect(await readFile(path.join(directory, 'd%2Fw.whl'), 'utf8')).toBe('an older version');
+  });
+
+  test('5.7.2: a target that no role knows is nothing to download', async () => {
+    const repository = repositoryOf({ targets: { targets: { 'd/w.whl': targetEntry(content) } } });
+    const client = await repository.client();
+    expect(await client.find('d/W.whl')).toBeUndefined();
   });
 
   test('a file that does not exist leaves nothing', async () => {

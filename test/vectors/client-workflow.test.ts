@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { Updater } from '../../src/client/updater.ts';
 import { sha256Hex } from '../../src/lib/bytes.ts';
 import type { ErrorCode } from '../../src/lib/errors.ts';
+import { MAX_METADATA_BYTES, MAX_ROOT_ROTATIONS } from '../../src/tuf/metadata-limits.ts';
 import { DAY, HostileRepository, isoTime, makeKey, START, type Fields } from '../support/hostile-repository.ts';
 
 let repository: HostileRepository;
@@ -26,13 +27,48 @@ function trustedVersion(role: string): number | undefined {
 
 const TARGETS_1: Fields = { 'targets.json': { version: 1 } };
 
-test('a whole update asks for what it needs, in order, and the next one only for what may be new', async () => {
+test('5.4.5, 5.5.7, 5.6.6: a whole update asks for what it needs, in order, and keeps it for the next one', async () => {
   expect(await client.refresh()).toEqual({ root: 1, timestamp: 1, snapshot: 1, targets: 1 });
   const names = (): string[] => repository.requests.splice(0).map((url) => url.slice('mem:/metadata/'.length));
   expect(names()).toEqual(['2.root.json', 'timestamp.json', '1.snapshot.json', '1.targets.json']);
-  expect(repository.store.files.get('snapshot.json')).toEqual(repository.at('1.snapshot.json'));
+  const kept = Object.fromEntries(repository.store.files);
+  expect(kept).toEqual({
+    'root.json': repository.at('1.root.json'),
+    'timestamp.json': repository.at('timestamp.json'),
+    'snapshot.json': repository.at('1.snapshot.json'),
+    'targets.json': repository.at('1.targets.json'),
+  });
   await repository.updater().refresh();
   expect(names()).toEqual(['2.root.json', 'timestamp.json']);
+});
+
+test('5: whatever was refused, the client updates when the repository is sound again', async () => {
+  const sound = new Map(repository.served);
+  for (const name of ['2.root.json', 'timestamp.json', '1.snapshot.json', '1.targets.json']) {
+    repository.serve(name, Buffer.from('{"signed":{},"signatures":[]}'));
+    await expect(client.refresh()).rejects.toEqual(refusal('metadata-invalid'));
+    repository.served.clear();
+    for (const [url, bytes] of sound) repository.served.set(url, bytes);
+  }
+  expect(await client.refresh()).toEqual({ root: 1, timestamp: 1, snapshot: 1, targets: 1 });
+});
+
+test('5.1: what is valid when an update begins is valid until it ends', async () => {
+  const get = repository.fetcher.get.bind(repository.fetcher);
+  repository.clock.advance(30 * DAY - 1);
+  const slow = new Updater({
+    store: repository.store,
+    clock: repository.clock,
+    metadataUrl: 'mem:/metadata',
+    fetcher: {
+      get: (url, maxBytes) => {
+        repository.clock.advance(DAY);
+        return get(url, maxBytes);
+      },
+    },
+  });
+  expect(await slow.refresh()).toMatchObject({ targets: 1 });
+  await expect(slow.refresh()).rejects.toEqual(refusal('metadata-expired', 'role root'));
 });
 
 describe('root', () => {
@@ -52,6 +88,33 @@ describe('root', () => {
     await expect(Updater.init(repository.store, new HostileRepository().at('1.root.json'))).rejects.toEqual(
       refusal('file-exists'),
     );
+  });
+
+  test('5.3.1, 5.3.2, 5.3.9: one root after another from the one on disk, never past a gap', async () => {
+    for (const version of [2, 3, 5]) {
+      const old = repository.keys.root;
+      repository.keys.root = [makeKey(), makeKey()];
+      repository.publishRoot(version, {}, [...old, ...repository.keys.root]);
+    }
+    expect(await client.refresh()).toMatchObject({ root: 3 });
+    const asked = (): string[] =>
+      repository.requests.splice(0).flatMap((url) => /\d+(?=\.root\.json$)/.exec(url)?.[0] ?? []);
+    expect(asked()).toEqual(['2', '3', '4']);
+    expect(await repository.updater().refresh()).toMatchObject({ root: 3 });
+    expect(asked()).toEqual(['4']);
+  });
+
+  test('5.3.3: a root ends at its limit of bytes', async () => {
+    repository.serve('2.root.json', Buffer.alloc(MAX_METADATA_BYTES.root + 1, 0x20));
+    await expect(client.refresh()).rejects.toEqual(refusal('metadata-too-large', '512000'));
+    expect(trustedVersion('root')).toBe(1);
+  });
+
+  test('5.3.3: an update follows so many roots and no more; the next one goes on', async () => {
+    for (let version = 2; version <= MAX_ROOT_ROTATIONS + 3; version++) repository.publishRoot(version);
+    expect(await client.refresh()).toMatchObject({ root: MAX_ROOT_ROTATIONS + 1 });
+    expect(repository.requests).not.toContain(`mem:/metadata/${MAX_ROOT_ROTATIONS + 2}.root.json`);
+    expect(await client.refresh()).toMatchObject({ root: MAX_ROOT_ROTATIONS + 3 });
   });
 
   test('5.3.4: a threshold of the old keys and one of the new', async () => {
@@ -85,6 +148,21 @@ describe('root', () => {
     expect(trustedVersion('root')).toBe(1);
   });
 
+  test('5.3.6: a root on the way may have expired', async () => {
+    repository.publishRoot(2, { expires: isoTime(START) });
+    repository.publishRoot(3);
+    expect(await client.refresh()).toMatchObject({ root: 3 });
+  });
+
+  test('5.3.7: the keys of the new root count at once', async () => {
+    await client.refresh();
+    repository.keys.timestamp = [makeKey()];
+    repository.publishRoot(2);
+    await expect(client.refresh()).rejects.toEqual(refusal('signature-invalid', 'role timestamp'));
+    repository.publishTimestamp(2, { version: 1 });
+    expect(await client.refresh()).toMatchObject({ root: 2, timestamp: 2 });
+  });
+
   test('5.3.8, 5.3.10: an expired last root is kept, and nothing behind it is asked for', async () => {
     repository.publishRoot(2, { expires: isoTime(START) });
     await expect(client.refresh()).rejects.toEqual(refusal('metadata-expired', 'role root expired'));
@@ -106,6 +184,28 @@ describe('root', () => {
     repository.publishRoot(3);
     repository.publishOnline(2, TARGETS_1);
     expect(await client.refresh()).toMatchObject({ root: 3, timestamp: 2, snapshot: 2 });
+  });
+
+  test('5.3.11: the versions go before the root that revokes is kept, so that no crash falls in between', async () => {
+    await client.refresh();
+    repository.keys.snapshot = [makeKey()];
+    repository.publishRoot(2);
+    const exchange = repository.store.exchange.bind(repository.store);
+    repository.store.exchange = (name, expected, next) =>
+      name === 'root.json' ? Promise.reject(new Error('killed')) : exchange(name, expected, next);
+    await expect(client.refresh()).rejects.toThrow('killed');
+    expect([...repository.store.files.keys()]).toEqual(['root.json', 'targets.json']);
+    expect(trustedVersion('root')).toBe(1);
+  });
+
+  test('5.3.12: the trusted root says whether names carry versions, from this update on', async () => {
+    repository.serve('snapshot.json', repository.at('1.snapshot.json'));
+    repository.serve('targets.json', repository.at('1.targets.json'));
+    repository.publishRoot(2, { consistent_snapshot: false });
+    await client.refresh();
+    expect(client.consistentSnapshot).toBe(false);
+    const names = repository.requests.map((url) => url.slice('mem:/metadata/'.length));
+    expect(names.slice(2)).toEqual(['timestamp.json', 'snapshot.json', 'targets.json']);
   });
 
   function rootFields(): string {
@@ -130,7 +230,7 @@ describe('timestamp', () => {
     expect(trustedVersion('timestamp')).toBeUndefined();
   });
 
-  test('5.4.3: neither it nor the snapshot it names goes back; the same version changes nothing', async () => {
+  test('5.4.3.1, 5.4.3.2: neither it nor the snapshot it names goes back; the same version changes nothing', async () => {
     repository.publishOnline(5, TARGETS_1);
     await client.refresh();
     repository.publishTimestamp(4, { version: 5 });
@@ -151,7 +251,7 @@ describe('timestamp', () => {
     await expect(client.refresh()).rejects.toEqual(refusal('metadata-expired', 'role timestamp'));
   });
 
-  test('an expired new one is not kept', async () => {
+  test('5.4.4, 5.4.5: an expired new one is not kept', async () => {
     await client.refresh();
     repository.publishTimestamp(2, { version: 1 }, { expires: isoTime(START) });
     await expect(client.refresh()).rejects.toEqual(refusal('metadata-expired'));
@@ -160,6 +260,17 @@ describe('timestamp', () => {
 });
 
 describe('snapshot', () => {
+  test('5.5.1: no more is read than timestamp says, or than a limit of our own', async () => {
+    repository.serve('2.snapshot.json', Buffer.alloc(101, 0x20));
+    repository.publishTimestamp(2, { version: 2, length: 100 });
+    await expect(client.refresh()).rejects.toEqual(refusal('metadata-too-large', '100 bytes'));
+    repository.serve('3.snapshot.json', Buffer.alloc(MAX_METADATA_BYTES.snapshot + 1, 0x20));
+    repository.publishTimestamp(3, { version: 3 });
+    await expect(client.refresh()).rejects.toEqual(refusal('metadata-too-large', '2000000 bytes'));
+    repository.publishTimestamp(4, { version: 3, length: Number.MAX_SAFE_INTEGER });
+    await expect(client.refresh()).rejects.toEqual(refusal('length-or-hash-mismatch'));
+  });
+
   test('5.5.2: length and every known hash, of several', async () => {
     const bytes = repository.at('1.snapshot.json');
     const wrong = [
@@ -210,6 +321,14 @@ describe('snapshot', () => {
 });
 
 describe('targets', () => {
+  test('5.6.1: no more is read than snapshot says, or than a limit of our own', async () => {
+    repository.serve('2.targets.json', Buffer.alloc(MAX_METADATA_BYTES.targets + 1, 0x20));
+    repository.publishOnline(2, { 'targets.json': { version: 2 } });
+    await expect(client.refresh()).rejects.toEqual(refusal('metadata-too-large', '5000000 bytes'));
+    repository.publishOnline(3, { 'targets.json': { version: 2, length: 100 } });
+    await expect(client.refresh()).rejects.toEqual(refusal('metadata-too-large', '100 bytes'));
+  });
+
   test.each<[string, ErrorCode, (it: HostileRepository) => void]>([
     ['5.6.2', 'length-or-hash-mismatch', (it) => {
       it.publishOnline(2, { 'targets.json': { version: 1, hashes: { sha256: '0'.repeat(64) } } });
