@@ -3,7 +3,7 @@
 import { createReadStream } from 'node:fs';
 import { mkdir, mkdtemp, open, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { CountersignError, messageOf } from '../lib/errors.ts';
+import { CountersignError, hasCode, messageOf } from '../lib/errors.ts';
 import { sha256Hex } from '../lib/bytes.ts';
 import type { Fetcher } from './fetcher.ts';
 import { quoteName, quotePath } from './quoted-name.ts';
@@ -80,7 +80,11 @@ export function targetFileName(name: string): string {
 
 async function receive(target: Target, url: string, fetcher: Fetcher, file: string): Promise<void> {
   const check = new HashCheck(placeOf(target.path), target.hashes);
-  const body = await fetcher.get(url, target.length);
+  const body = await fetcher.get(url, target.length).catch((error: unknown) => {
+    throw hasCode(error, 'metadata-too-large')
+      ? wrongLength(target, `more than ${target.length}`, error)
+      : error;
+  });
   if (body === undefined) throw new CountersignError('not-found', `${url} does not exist`);
   const out = await open(file, 'wx');
   try {
@@ -113,9 +117,10 @@ async function isTarget(file: string, target: Target): Promise<boolean> {
   }
 }
 
-function wrongLength({ path: name, length }: Target, actual: string): CountersignError {
+function wrongLength({ path: name, length }: Target, actual: string, cause?: unknown): CountersignError {
   return new CountersignError(
     'length-or-hash-mismatch',
     `${placeOf(name)} has ${actual} bytes, signed metadata says ${length}`,
+    { cause },
   );
 }

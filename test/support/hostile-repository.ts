@@ -1,46 +1,29 @@
 // A TUF repository in memory that says whatever a test wants, correctly signed unless the test says otherwise, and not
 // in countersign's own form: any TUF repository may look like this.
-import { createHash, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
+import {
+  isoTime,
+  keyTable,
+  makeKey,
+  signatures,
+  type Fields,
+  type TestKey,
+} from '../../scripts/interop/attacks/test-keys.ts';
 import type { Fetcher } from '../../src/client/fetcher.ts';
 import type { MetadataStore } from '../../src/client/metadata-store.ts';
 import { Updater } from '../../src/client/updater.ts';
 import { equalBytes, sha256Hex } from '../../src/lib/bytes.ts';
 import { CountersignError } from '../../src/lib/errors.ts';
-import { canonicalBytes, type Canonicalizable } from '../../src/tuf/canonical-json.ts';
 import { ManualClock } from './manual-clock.ts';
 
-export type Fields = Record<string, Canonicalizable>;
-
-export interface TestKey {
-  readonly id: string;
-  readonly public: Fields;
-  readonly secret: KeyObject;
-}
-
-export function makeKey(id?: string): TestKey {
-  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
-  const hex = publicKey.export({ type: 'spki', format: 'der' }).subarray(-32).toString('hex');
-  const fields = { keytype: 'ed25519', scheme: 'ed25519', keyval: { public: hex } };
-  const computed = createHash('sha256').update(canonicalBytes(fields)).digest('hex');
-  return { id: id ?? computed, public: fields, secret: privateKey };
-}
+export { isoTime, makeKey, type Fields, type TestKey };
 
 /** 2026-01-01T00:00:00Z */
 export const START = Date.UTC(2026, 0, 1);
 export const DAY = 86_400_000;
 
-export function isoTime(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
-}
-
 /** A pretty-printed file, signed over its canonical form. */
 export function signedFile(signed: Fields, keys: readonly TestKey[]): Buffer {
-  const message = canonicalBytes(signed);
-  const signatures = keys.map(({ id, secret }) => ({
-    keyid: id,
-    sig: sign(null, message, secret).toString('hex'),
-  }));
-  return Buffer.from(`${JSON.stringify({ signatures, signed }, null, 1)}\n`);
+  return Buffer.from(`${JSON.stringify({ signatures: signatures(signed, keys), signed }, null, 1)}\n`);
 }
 
 export class MemoryMetadata implements MetadataStore {
@@ -130,11 +113,7 @@ export class HostileRepository {
         { keyids: keys.map(({ id }) => id), threshold: role === 'root' ? 2 : 1 },
       ]),
     );
-    const keys = Object.fromEntries(
-      Object.values(this.keys)
-        .flat()
-        .map((key) => [key.id, key.public]),
-    );
+    const keys = keyTable(Object.values(this.keys).flat());
     const fields = { consistent_snapshot: true, keys, roles };
     this.serve(`${version}.root.json`, this.file('root', version, { ...fields, ...change }, signers));
   }

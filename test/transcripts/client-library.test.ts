@@ -53,8 +53,11 @@ test('the example downloads, goes on from what it trusts, and says what it refus
   let target = PATH;
   const server = createServer((request, response) => {
     const name = request.url?.slice(1) ?? '';
-    if (name === `targets/${hashedTargetPath(PATH, sha256Hex(PATH))}`) return response.end(target);
-    return repository.store.get(name, 1_000_000).then(
+    if (name === `targets/${hashedTargetPath(PATH, sha256Hex(PATH))}`) {
+      response.end(target);
+      return;
+    }
+    repository.store.get(name, 1_000_000).then(
       (object) => (object === undefined ? response.writeHead(404).end() : response.end(object.bytes)),
       () => response.writeHead(500).end(),
     );
@@ -91,7 +94,8 @@ test('its types are those of the package', async () => {
   const folder = await program();
   const example = await readFile(path.join(folder, 'example.mjs'), 'utf8');
   // Were the types not found, everything would be allowed.
-  const wrong = '\n// @ts-expect-error the directory is missing\nawait openUpdater({ metadataUrl: index });\n';
+  const wrong =
+    '\n// @ts-expect-error the directory is missing\nawait openUpdater({ metadataUrl: index });\n';
   await writeFile(path.join(folder, 'example.mjs'), example + wrong);
   const options = ['--noEmit', '--allowJs', '--checkJs', '--strict', '--target', 'es2023'];
   options.push('--module', 'nodenext', '--types', 'node', '--skipLibCheck');
