@@ -33,6 +33,8 @@ const LAYERS: Readonly<
   backsign: { uses: ['publish', 'ledger', 'tuf', 'signing', 'storage', 'lib'] },
   http: { uses: ['ledger', 'publish', 'tuf', 'lib'], typeOnly: ['storage', 'signing', 'config'] },
   client: { uses: ['tuf', 'lib'], typeOnly: ['storage'] },
+  simple: { uses: ['tuf', 'lib'] },
+  proxy: { uses: ['client', 'simple', 'tuf', 'lib'] },
   config: { uses: ['lib'] },
 };
 

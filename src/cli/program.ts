@@ -14,6 +14,7 @@ import { addGcCommand } from './gc.ts';
 import { addImportCommand } from './import.ts';
 import { addInitCommand } from './init.ts';
 import { addKeyCommand } from './key.ts';
+import { addProxyCommand } from './proxy.ts';
 import { addPublishCommand } from './publish.ts';
 import { addRecoverCommand } from './recover.ts';
 import { addRenewCommand } from './renew.ts';
@@ -91,6 +92,7 @@ Examples:
     addPublishCommand,
     addStatusCommand,
     addClientCommand,
+    addProxyCommand,
     addFsckCommand,
     addAuditCommand,
     addGcCommand,

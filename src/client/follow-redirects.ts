@@ -8,13 +8,17 @@ const MAX_REDIRECTS = 5;
  * The first answer that is no redirect, whatever its status.
  * @throws CountersignError `store-unavailable` for a redirect to another scheme and for too many; what `fetch` throws.
  */
-export async function followRedirects(start: URL, signal: AbortSignal): Promise<Response> {
+export async function followRedirects(
+  start: URL,
+  signal: AbortSignal,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Response> {
   let url = start;
   for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
     const response = await fetch(url, {
       redirect: 'manual',
       signal,
-      headers: { 'user-agent': `countersign/${VERSION}` },
+      headers: { 'user-agent': `countersign/${VERSION}`, ...headers },
     });
     const location = response.headers.get('location');
     if (response.status < 300 || response.status > 399 || location === null) return response;

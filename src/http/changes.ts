@@ -7,7 +7,7 @@ import { tryAgain } from './events.ts';
 import { lifetimeOf } from './lifetime.ts';
 import { content, problems } from './openapi.ts';
 import type { ServerDeps } from './server-deps.ts';
-import type { Slots } from './slots.ts';
+import type { Slots } from '../lib/slots.ts';
 import {
   changesLine,
   checkStart,

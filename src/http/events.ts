@@ -9,7 +9,7 @@ import { content, problems } from './openapi.ts';
 import { waitSeconds } from './prefer.ts';
 import { ProblemError, requestInvalid } from './problem.ts';
 import type { ServerDeps } from './server-deps.ts';
-import { Slots } from './slots.ts';
+import { Slots } from '../lib/slots.ts';
 
 /** How old a count of the backlog may be: it is a limit of memory and disk, not of correctness. */
 const BACKLOG_AGE_MS = 100;

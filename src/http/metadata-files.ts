@@ -8,13 +8,14 @@ import { asBuffer, sha256Hex } from '../lib/bytes.ts';
 import { IMMUTABLE_CACHING, TIMESTAMP_CACHING } from '../lib/caching.ts';
 import { METADATA_PREFIX, parseVersionedName, TIMESTAMP_NAME } from '../tuf/layout.ts';
 import { MAX_METADATA_BYTES } from '../tuf/metadata-limits.ts';
-import { ByteCache } from './byte-cache.ts';
+import { ByteCache } from '../lib/byte-cache.ts';
 import { chooseCoding, compress, MIN_COMPRESSED_BYTES, type Coding } from './content-coding.ts';
 import { content, problems } from './openapi.ts';
-import { isCurrent, requestedRange } from './preconditions.ts';
+import { isCurrent } from '../lib/preconditions.ts';
 import { ProblemError } from './problem.ts';
+import { satisfiableRange } from './range.ts';
 import type { ServerDeps } from './server-deps.ts';
-import { Slots } from './slots.ts';
+import { Slots } from '../lib/slots.ts';
 
 /** Bytes of immutable files and their compressed forms kept in memory: some 250 bins, or 60 large snapshots. */
 const CACHE_BYTES = 64 * 1024 * 1024;
@@ -105,14 +106,14 @@ export function metadataFilesRoute(app: FastifyInstance, { store }: ServerDeps):
       void reply.header('etag', etag);
       if (isCurrent(headers['if-none-match'], etag)) return reply.code(304).send(null);
       if (coding !== 'identity') return reply.header('content-encoding', coding).send(shown.bytes);
-      return sendRange(reply, requestedRange(method, headers, etag, file.bytes.length), file.bytes);
+      return sendRange(reply, satisfiableRange(method, headers, etag, file.bytes.length), file.bytes);
     },
   });
 }
 
 function sendRange(
   reply: FastifyReply,
-  range: ReturnType<typeof requestedRange>,
+  range: ReturnType<typeof satisfiableRange>,
   bytes: Buffer,
 ): FastifyReply {
   if (range === undefined) return reply.send(bytes);

@@ -57,6 +57,8 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   'transcript-invalid': 500,
   'transcript-locked': 500,
   'metadata-invalid': 500,
+  'page-invalid': 500,
+  'target-unsigned': 500,
   'metadata-too-large': 500,
   'metadata-missing': 500,
   'metadata-expired': 500,

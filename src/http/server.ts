@@ -11,7 +11,7 @@ import { metadataFilesRoute } from './metadata-files.ts';
 import { describeRoutes, openapiRoute } from './openapi.ts';
 import { PROBLEM_TYPE, ProblemError, problemOf } from './problem.ts';
 import type { ServerDeps } from './server-deps.ts';
-import { Slots } from './slots.ts';
+import { Slots } from '../lib/slots.ts';
 import { statusRoutes } from './status.ts';
 import { streamRoute } from './stream.ts';
 import { targetFilesRoute } from './target-files.ts';

@@ -9,7 +9,7 @@ import { lifetimeOf } from './lifetime.ts';
 import { content, problems } from './openapi.ts';
 import { requestInvalid } from './problem.ts';
 import type { ServerDeps } from './server-deps.ts';
-import type { Slots } from './slots.ts';
+import type { Slots } from '../lib/slots.ts';
 import { changesLine, checkStart, latestSnapshot, snapshotsAfter, VERSION_PATTERN } from './snapshot-feed.ts';
 
 /** A comment this often keeps proxies from closing a quiet stream, and shows us a reader that is gone. */

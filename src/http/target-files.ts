@@ -11,8 +11,9 @@ import { parseHashedTargetPath } from '../tuf/layout.ts';
 import type { TargetFile } from '../tuf/metadata.ts';
 import { targetPathProblem } from '../tuf/target-path.ts';
 import { content, problems } from './openapi.ts';
-import { isCurrent, requestedRange } from './preconditions.ts';
+import { isCurrent } from '../lib/preconditions.ts';
 import { ProblemError } from './problem.ts';
+import { satisfiableRange } from './range.ts';
 import type { ServerDeps } from './server-deps.ts';
 import { redirectAddress, TargetDirectory } from './target-source.ts';
 
@@ -87,7 +88,7 @@ export function targetFilesRoute(app: FastifyInstance, deps: ServerDeps): void {
       const etag = `"${asked.sha256}"`;
       const { headers, method } = request;
       const current = isCurrent(headers['if-none-match'], etag);
-      const range = current ? undefined : requestedRange(method, headers, etag, length);
+      const range = current ? undefined : satisfiableRange(method, headers, etag, length);
       const file = current ? undefined : await openFile(asked.path, listed);
       if (file === undefined && !current) throw absent();
 

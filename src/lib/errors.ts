@@ -252,6 +252,16 @@ export const ERRORS = {
     meaning: 'A metadata file breaks a rule of the TUF specification or of docs/storage-layout.md.',
     remedy: 'Run "countersign fsck" to see every violated rule.',
   },
+  'page-invalid': {
+    kind: 'refused',
+    meaning: 'A page of a simple index is malformed, or larger than countersign reads.',
+    remedy: 'Correct the index; the message names the page and the place.',
+  },
+  'target-unsigned': {
+    kind: 'refused',
+    meaning: 'An index names a file that no signed snapshot knows (yet).',
+    remedy: 'Wait for the next snapshot when the file is new; otherwise treat the index as altered.',
+  },
   'metadata-too-large': {
     kind: 'refused',
     meaning: 'A metadata file is larger than the limit for its role.',

@@ -1,6 +1,5 @@
 // Conditional and range requests (RFC 9110 sections 13 and 14), as far as immutable files need them.
 import type { IncomingHttpHeaders } from 'node:http';
-import { ProblemError } from './problem.ts';
 
 /** True when the client holds the representation with `etag` already. RFC 9110 13.1.2: weak comparison. */
 export function isCurrent(ifNoneMatch: string | undefined, etag: string): boolean {
@@ -19,14 +18,14 @@ export interface ByteRange {
 /**
  * The one range that a GET asks for, or undefined for the whole file: no Range, another unit, several ranges, or an
  * If-Range that names another representation (RFC 9110 13.1.5 and 14.2 allow to ignore all of these).
- * @throws ProblemError `range-unsatisfiable`.
+ * 'unsatisfiable' when it lies outside.
  */
 export function requestedRange(
   method: string,
   headers: IncomingHttpHeaders,
   etag: string,
   size: number,
-): ByteRange | undefined {
+): ByteRange | 'unsatisfiable' | undefined {
   const match = /^bytes=(\d{0,15})-(\d{0,15})$/i.exec(headers.range?.replaceAll(' ', '') ?? '');
   if (method !== 'GET' || match === null) return undefined;
   const ifRange = headers['if-range'];
@@ -37,13 +36,7 @@ export function requestedRange(
   const start = first === '' ? Math.max(0, size - Number(last)) : Number(first);
   const end = first === '' || last === '' ? size - 1 : Math.min(Number(last), size - 1);
   if (start >= size || (first === '' && Number(last) === 0)) {
-    throw new ProblemError(
-      'range-unsatisfiable',
-      `range ${headers.range ?? ''} lies outside the ${size} bytes`,
-      {
-        headers: { 'content-range': `bytes */${size}` },
-      },
-    );
+    return 'unsatisfiable';
   }
   return { start, end };
 }

@@ -1,0 +1,91 @@
+// Which bytes answer for a target path: those that signed metadata describes, and no others.
+import { createHash } from 'node:crypto';
+import { fetchWhole, type Fetcher } from '../client/fetcher.ts';
+import { quotePath } from '../client/quoted-name.ts';
+import { targetUrl } from '../client/target-download.ts';
+import { CountersignError } from '../lib/errors.ts';
+import { parseFileName } from '../simple/project-name.ts';
+import { NOT_YET_SIGNED, type ProjectPages } from './project-pages.ts';
+import type { TrustedState } from './trusted-state.ts';
+import type { OpenFile, VerifiedFiles } from './verified-files.ts';
+
+/** PEP 658: what stands behind the name of a wheel. */
+const METADATA_SUFFIX = '.metadata';
+
+/** Bytes of a METADATA file. Long descriptions make some of them large. */
+const MAX_CORE_METADATA_BYTES = 4 * 1024 * 1024;
+
+export interface TargetAnswersDeps {
+  readonly state: TrustedState;
+  readonly files: VerifiedFiles;
+  readonly pages: ProjectPages;
+  readonly fetcher: Fetcher;
+  /** With a final slash. */
+  readonly targetBaseUrl: string;
+}
+
+export interface TargetAnswer {
+  readonly file: OpenFile;
+  /** Of the content, without quotes. */
+  readonly tag: string;
+}
+
+export class TargetAnswers {
+  readonly #deps: TargetAnswersDeps;
+
+  constructor(deps: TargetAnswersDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * An open file; the caller closes it.
+   * @throws CountersignError `target-unsigned` when no snapshot knows the path, and whatever keeps it from being verified.
+   */
+  async open(path: string): Promise<TargetAnswer> {
+    const { state, files, targetBaseUrl } = this.#deps;
+    const target = await state.find(path);
+    if (target !== undefined) {
+      const { consistentSnapshot } = state;
+      const url = targetUrl(target, { baseUrl: targetBaseUrl, consistentSnapshot });
+      const tag = target.hashes.get('sha256') ?? [...target.hashes.values()].join('-');
+      return { file: await files.open({ ...target, url }), tag };
+    }
+    const metadata = path.endsWith(METADATA_SUFFIX) ? await this.#coreMetadata(path) : undefined;
+    if (metadata !== undefined) return metadata;
+    const name = path.split('/').at(-1) ?? path;
+    throw new CountersignError('target-unsigned', `${name}: ${NOT_YET_SIGNED}`);
+  }
+
+  /** PEP 658: beside a wheel on a signed page, with the hash that the page says. */
+  async #coreMetadata(path: string): Promise<TargetAnswer | undefined> {
+    const { fetcher, pages, targetBaseUrl } = this.#deps;
+    const wheel = path.slice(0, -METADATA_SUFFIX.length);
+    const project = parseFileName(wheel.split('/').at(-1) ?? '')?.project;
+    const page = project === undefined ? undefined : await pages.find(project);
+    const listed = page?.files.find(({ targetPath }) => targetPath === wheel);
+    const expected = listed?.coreMetadata?.['sha256'];
+    if (page?.signed !== true || expected === undefined) return undefined;
+    const url = `${targetBaseUrl}${quotePath(path)}`;
+    const bytes = await fetchWhole(fetcher, url, MAX_CORE_METADATA_BYTES);
+    if (bytes === undefined) throw new CountersignError('not-found', `${url} does not exist`);
+    const actual = createHash('sha256').update(bytes).digest('hex');
+    if (actual !== expected) {
+      throw new CountersignError(
+        'length-or-hash-mismatch',
+        `${path.split('/').at(-1) ?? path} has sha256 ${actual}, its signed page says ${expected}`,
+      );
+    }
+    return { file: inMemory(bytes), tag: expected };
+  }
+}
+
+function inMemory(bytes: Uint8Array): OpenFile {
+  return {
+    length: bytes.length,
+    read: async function* (start, end) {
+      await Promise.resolve();
+      if (end >= start) yield bytes.subarray(start, end + 1);
+    },
+    close: () => Promise.resolve(),
+  };
+}
