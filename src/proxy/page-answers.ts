@@ -4,7 +4,8 @@ import { sha256Hex } from '../lib/bytes.ts';
 import { renderHtmlPage } from '../simple/page-html.ts';
 import { renderJsonPage } from '../simple/page-json.ts';
 import type { PageForm } from '../simple/page-form.ts';
-import type { VerifiedPage } from './project-pages.ts';
+import type { PageFile } from '../simple/project-page.ts';
+import type { ListedFile, VerifiedPage } from './project-pages.ts';
 
 export interface RenderedPage {
   readonly bytes: Buffer;
@@ -30,6 +31,10 @@ export class PageAnswers {
 }
 
 /** Relative to `/simple/NAME/`, so that the proxy may stand behind another one under any path. */
-function locally({ targetPath, provenance: _, ...file }: VerifiedPage['files'][number]) {
-  return { ...file, url: `../../files/${quotePath(targetPath)}` };
+function locally(file: ListedFile): PageFile {
+  const local: { -readonly [K in keyof PageFile]: PageFile[K] } = { ...file };
+  local.url = `../../files/${quotePath(file.targetPath)}`;
+  // Nothing here verifies it, and whoever does has the index's own address.
+  delete local.provenance;
+  return local;
 }

@@ -128,13 +128,14 @@ export class ProjectPages {
   async #checkNewest(files: readonly ListedFile[]): Promise<ListedFile[]> {
     const newest = new Set(newestFiles(files, this.#deps.checkedFiles));
     const checked = await mapConcurrent(files, LOOKUPS_AT_ONCE, async (file) => {
-      const { coreMetadata: _, ...rest } = file;
-      // Its hash is not known from signed metadata: none is better than one that a stranger chose.
-      if (!newest.has(file)) return { known: true, file: { ...rest, hashes: {} } };
+      // Not known from signed metadata: nothing is better than what a stranger chose.
+      const bare: { -readonly [K in keyof ListedFile]: ListedFile[K] } = { ...file, hashes: {} };
+      delete bare.coreMetadata;
+      if (!newest.has(file)) return { known: true, file: bare };
       const target = await this.#deps.state.find(file.targetPath);
-      return target === undefined
-        ? { known: false, file: { ...rest, hashes: {} } }
-        : { known: true, file: { ...rest, size: target.length, hashes: Object.fromEntries(target.hashes) } };
+      if (target === undefined) return { known: false, file: bare };
+      const signed = { size: target.length, hashes: Object.fromEntries(target.hashes) };
+      return { known: true, file: { ...bare, ...signed } };
     });
     // PEP 592: a yanked file is taken only by who names its version; then its download says why it is refused. When
     // nothing is signed, every request for the project gets to hear that.
