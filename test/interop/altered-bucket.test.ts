@@ -4,7 +4,7 @@ import { afterAll, beforeAll, onTestFinished } from 'vitest';
 import { systemClock } from '../../src/lib/clock.ts';
 import { openS3Store } from '../../src/storage/s3-store.ts';
 import { alteredStoreSuite, type AlterableStore } from '../faults/altered-store.suite.ts';
-import { BUCKET, CREDENTIALS, startS3Server, type S3Server } from './s3-server.ts';
+import { BUCKET, CREDENTIALS, startS3Server, type S3Server } from '../../scripts/interop/s3-server.ts';
 
 let server: S3Server;
 beforeAll(async () => {

@@ -7,7 +7,7 @@ import { openBao } from '../../scripts/interop/openbao.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { messageOf } from '../../src/lib/errors.ts';
 import { eventually } from '../support/publisher-process.ts';
-import { startCluster } from './chaos/cluster.ts';
+import { startCluster, type Cluster } from './chaos/cluster.ts';
 import { Faults } from './chaos/faults.ts';
 import { Invariants } from './chaos/invariants.ts';
 import { Load } from './chaos/load.ts';
@@ -40,9 +40,10 @@ describe.skipIf(openBao.program === undefined)(`three nodes on ${openBao.name} $
       for (const node of cluster.nodes) await node.start();
       load.start();
       const random = randomOf(SEED);
-      // A minute once in a long run, and a few seconds otherwise: more than a lease lasts.
-      let pauses = 0;
-      const pauseMs = (): number => (LONG && pauses++ === 1 ? 60_000 : 4000 + Math.floor(random() * 3000));
+      // The publisher once in a long run for a minute, and for a few seconds otherwise: more than a lease lasts.
+      let minutes = LONG ? 1 : 0;
+      const pauseMs = (who: 'publisher' | 'standby'): number =>
+        who === 'publisher' && minutes-- > 0 ? 60_000 : 4000 + Math.floor(random() * 3000);
       const faults = new Faults({ cluster, load, random, pauseMs });
       const injected = new Map<string, number>();
       const recoveries: number[] = [];
@@ -52,11 +53,17 @@ describe.skipIf(openBao.program === undefined)(`three nodes on ${openBao.name} $
         if (order.length === 0) order = shuffled(Object.keys(faults.kinds), random);
         const kind = order.pop()!;
         const begunAt = systemClock.now();
-        await faults.kinds[kind]?.();
         injected.set(kind, (injected.get(kind) ?? 0) + 1);
-        const overAt = systemClock.now();
-        const isPublic = await load.probe(`after-${recoveries.length}`);
-        await eventually(`an upload is public after: ${kind}`, isPublic, RECOVERY_MS);
+        let overAt = begunAt;
+        try {
+          await faults.kinds[kind]?.();
+          overAt = systemClock.now();
+          const isPublic = await load.probe(`after-${recoveries.length}`);
+          await eventually('an upload is public', isPublic, RECOVERY_MS);
+        } catch (error) {
+          console.log(await lastWords(cluster));
+          throw new Error(`after "${kind}", fault ${recoveries.length + 1}`, { cause: error });
+        }
         recoveries.push(systemClock.now() - overAt);
         console.log(`${kind}: ${overAt - begunAt} ms, public again after ${recoveries.at(-1)} ms`);
         await invariants.watchBucket(cluster);
@@ -90,9 +97,7 @@ describe.skipIf(openBao.program === undefined)(`three nodes on ${openBao.name} $
           `uploads: ${JSON.stringify(load.counts)}`,
           `take-over (lease, published): ${faults.takeovers.map(({ how, leaseMs, publishedMs }) => `${how} ${leaseMs}, ${publishedMs} ms`).join('; ')}`,
           `rolling restart: ${JSON.stringify(faults.rolling)}; public again at the latest ${Math.max(...recoveries)} ms after a fault`,
-          faults.kinds['jump a clock'] === undefined
-            ? 'skipped: jump a clock (faketime is not installed)'
-            : '',
+          ...skipped(faults),
         ].join('\n'),
       );
       expect(await cluster.fsck().catch(messageOf)).toMatch(/"violations": \[\]/);
@@ -103,6 +108,24 @@ describe.skipIf(openBao.program === undefined)(`three nodes on ${openBao.name} $
     DURATION_MS + 600_000,
   );
 });
+
+/** What the nodes said last, for whoever looks for the reason of a failure. */
+async function lastWords({ nodes }: Cluster): Promise<string> {
+  const logs = await Promise.all(nodes.map(({ logFile }) => readFile(logFile, 'utf8')));
+  return logs
+    .map((log, index) => `node ${index + 1}:\n${log.trimEnd().split('\n').slice(-40).join('\n')}`)
+    .join('\n');
+}
+
+function skipped({ kinds }: Faults): string[] {
+  const needs = {
+    'jump a clock': 'faketime is not installed',
+    'fill the disk of PostgreSQL': 'a small file system takes root',
+  };
+  return Object.entries(needs)
+    .filter(([kind]) => kinds[kind] === undefined)
+    .map(([kind, why]) => `skipped: ${kind} (${why})`);
+}
 
 function shuffled<T>(items: readonly T[], random: () => number): T[] {
   return items

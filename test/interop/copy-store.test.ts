@@ -10,7 +10,7 @@ import { FaultyProcess } from '../support/faulty-ports.ts';
 import { expectSound } from '../support/oracle.ts';
 import { foundRepository, publishPaths } from '../support/repository.ts';
 import { tempDir } from '../support/temp-dir.ts';
-import { BUCKET, CREDENTIALS, startS3Server, type S3Server } from './s3-server.ts';
+import { BUCKET, CREDENTIALS, startS3Server, type S3Server } from '../../scripts/interop/s3-server.ts';
 
 let server: S3Server;
 const before = { ...process.env };

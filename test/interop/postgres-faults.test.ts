@@ -11,7 +11,7 @@ import { publish, refused } from '../contracts/ledger.contract.ts';
 import { digests, event, intent, target } from '../support/ledger-fixtures.ts';
 import { eventually } from '../support/publisher-process.ts';
 import { tempDir } from '../support/temp-dir.ts';
-import { startPostgres, type PostgresServer } from './postgres-server.ts';
+import { startPostgres, type PostgresServer } from '../../scripts/interop/postgres-server.ts';
 
 let server: PostgresServer;
 let location: PostgresLocation;

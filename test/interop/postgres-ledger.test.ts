@@ -3,7 +3,7 @@ import { afterAll, beforeAll } from 'vitest';
 import { adoptionContract } from '../contracts/adoption.contract.ts';
 import { auditContract } from '../contracts/audit.contract.ts';
 import { ledgerContract } from '../contracts/ledger.contract.ts';
-import { startPostgres, type PostgresServer } from './postgres-server.ts';
+import { startPostgres, type PostgresServer } from '../../scripts/interop/postgres-server.ts';
 
 let server: PostgresServer;
 let databases = 0;

@@ -11,7 +11,7 @@ import { sha256Hex } from '../../src/lib/bytes.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { eventually } from '../support/publisher-process.ts';
 import { tempDir } from '../support/temp-dir.ts';
-import { PASSWORD, startPostgres, type PostgresServer } from './postgres-server.ts';
+import { PASSWORD, startPostgres, type PostgresServer } from '../../scripts/interop/postgres-server.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../dist/src/main.js', import.meta.url));
 const CEREMONY = fileURLToPath(new URL('../../dist/keys-ceremony/main.js', import.meta.url));

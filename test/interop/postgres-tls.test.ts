@@ -9,7 +9,7 @@ import { openPostgresLedger } from '../../src/ledger/postgres-ledger.ts';
 import { refused } from '../contracts/ledger.contract.ts';
 import { event } from '../support/ledger-fixtures.ts';
 import { tempDir } from '../support/temp-dir.ts';
-import { startPostgres } from './postgres-server.ts';
+import { startPostgres } from '../../scripts/interop/postgres-server.ts';
 
 const run = promisify(execFile);
 

@@ -12,7 +12,7 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { eventually } from '../support/publisher-process.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { faultyProxy } from './faulty-proxy.ts';
-import { BUCKET, CREDENTIALS, startS3Server, type S3Server } from './s3-server.ts';
+import { BUCKET, CREDENTIALS, startS3Server, type S3Server } from '../../scripts/interop/s3-server.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../dist/src/main.js', import.meta.url));
 const CEREMONY = fileURLToPath(new URL('../../dist/keys-ceremony/main.js', import.meta.url));

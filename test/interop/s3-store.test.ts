@@ -8,7 +8,13 @@ import { openS3Store, type S3Options } from '../../src/storage/s3-store.ts';
 import type { ObjectStore } from '../../src/storage/store.ts';
 import { storeContract } from '../contracts/store.contract.ts';
 import { faultyProxy, type Fault, type FaultyProxy } from './faulty-proxy.ts';
-import { BUCKET, CREDENTIALS, READER, startS3Server, type S3Server } from './s3-server.ts';
+import {
+  BUCKET,
+  CREDENTIALS,
+  READER,
+  startS3Server,
+  type S3Server,
+} from '../../scripts/interop/s3-server.ts';
 
 let server: S3Server;
 beforeAll(async () => {

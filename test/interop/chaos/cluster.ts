@@ -26,9 +26,10 @@ import { eventually } from '../../support/publisher-process.ts';
 import { DAILY, makeOfflineKeys, testBundle } from '../../support/repository.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { faultyProxy, type FaultyProxy } from '../faulty-proxy.ts';
-import { PASSWORD, startPostgres, type PostgresServer } from '../postgres-server.ts';
-import { BUCKET, CREDENTIALS, startS3Server, type S3Server } from '../s3-server.ts';
+import { PASSWORD, startPostgres, type PostgresServer } from '../../../scripts/interop/postgres-server.ts';
+import { BUCKET, CREDENTIALS, startS3Server, type S3Server } from '../../../scripts/interop/s3-server.ts';
 import { fakeTimeLibrary } from './fake-time.ts';
+import { smallDisk, type SmallDisk } from './small-disk.ts';
 import { tcpProxy, type TcpProxy } from './tcp-proxy.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../../dist/src/main.js', import.meta.url));
@@ -36,6 +37,8 @@ const DATABASE = 'chaos';
 const BINS = 32;
 /** Milliseconds from SIGTERM until a node refuses connections: balancers look more often. */
 const DRAIN_MS = 1500;
+/** Megabytes: many times what a run writes. */
+const DISK_MB = 768;
 
 export interface Publisher {
   /** `host:pid:start` */
@@ -68,6 +71,8 @@ export interface Cluster {
   readonly postgres: PostgresServer;
   readonly s3: S3Server;
   readonly bao: OpenBao;
+  /** Where the two servers keep what they were given; undefined where this user cannot make them. */
+  readonly disks: { readonly postgres: SmallDisk | undefined; readonly s3: SmallDisk | undefined };
   readonly rootBytes: Uint8Array;
   /** The bucket itself, past the proxies. */
   readonly store: ObjectStore;
@@ -79,9 +84,10 @@ export interface Cluster {
 
 export async function startCluster(): Promise<Cluster> {
   Object.assign(process.env, CREDENTIALS);
-  const postgres = await startPostgres();
+  const disks = { postgres: await smallDisk(DISK_MB), s3: await smallDisk(DISK_MB) };
+  const postgres = await startPostgres(undefined, disks.postgres?.folder);
   onTestFinished(() => postgres.stop());
-  const s3 = await startS3Server();
+  const s3 = await startS3Server(disks.s3 === undefined ? {} : { parent: disks.s3.folder });
   onTestFinished(() => s3.stop());
   const bao = await OpenBao.start();
   onTestFinished(() => bao.stop());
@@ -121,6 +127,7 @@ export async function startCluster(): Promise<Cluster> {
     postgres,
     s3,
     bao,
+    disks,
     rootBytes,
     store,
     publisher: async () => {

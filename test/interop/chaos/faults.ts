@@ -5,13 +5,14 @@ import { eventually } from '../../support/publisher-process.ts';
 import type { Fault } from '../faulty-proxy.ts';
 import { isReady, type Cluster, type ClusterNode } from './cluster.ts';
 import type { Load } from './load.ts';
+import type { SmallDisk } from './small-disk.ts';
 
 export interface FaultPorts {
   readonly cluster: Cluster;
   readonly load: Load;
   readonly random: () => number;
   /** Milliseconds that a paused node stands still. */
-  readonly pauseMs: () => number;
+  readonly pauseMs: (who: 'publisher' | 'standby') => number;
 }
 
 export interface Takeover {
@@ -23,6 +24,9 @@ export interface Takeover {
 
 /** Milliseconds in which a new publisher must be at work; longer is reported as what it was. */
 const TAKEOVER_BOUND_MS = 30_000;
+/** For a disk to stay full, and for a server to come back by itself once it is not. */
+const FULL_MS = 4000;
+const UP_MS = 5000;
 
 export class Faults {
   readonly takeovers: Takeover[] = [];
@@ -41,7 +45,7 @@ export class Faults {
     'pause a standby': async () => {
       const node = await this.#standby();
       node.signal('SIGSTOP');
-      await systemClock.sleep(this.#ports.pauseMs());
+      await systemClock.sleep(this.#ports.pauseMs('standby'));
       node.signal('SIGCONT');
     },
     'rolling restart': () => this.#rollingRestart(),
@@ -73,7 +77,6 @@ export class Faults {
       for (const node of this.#nodes) node.ledger.halve(1);
       await this.#plan('half-answer', 'cut-after', 'half-answer');
     },
-    // What a server with a full disk answers.
     'refuse writes to the bucket': async () => {
       const refusals = Array.from({ length: 10_000 }, (): Fault => 'refuse-500');
       for (const node of this.#nodes) node.store.plan(refusals, ({ method }) => method === 'PUT');
@@ -86,17 +89,31 @@ export class Faults {
     this.#ports = ports;
     const clock = this.#nodes.find(({ setClock }) => setClock !== undefined);
     if (clock !== undefined) this.kinds = { ...this.kinds, 'jump a clock': () => this.#jump(clock) };
+    const { postgres, s3 } = ports.cluster.disks;
+    if (postgres === undefined || s3 === undefined) return;
+    this.kinds = {
+      ...this.kinds,
+      'fill the disk of the S3 server': () => fillDisk(s3),
+      'fill the disk of PostgreSQL': async () => {
+        await fillDisk(postgres);
+        // A server that could not even write its log has ended itself: whoever made room starts it again.
+        await eventually('PostgreSQL is there', () => isUp(ports.cluster), UP_MS).catch(() =>
+          ports.cluster.postgres.crash(),
+        );
+      },
+    };
   }
 
   get #nodes(): readonly ClusterNode[] {
     return this.#ports.cluster.nodes;
   }
 
-  async #publisher(): Promise<ClusterNode> {
-    let found: ClusterNode | undefined;
+  async #publisher(): Promise<{ readonly node: ClusterNode; readonly epoch: number }> {
+    let found: { readonly node: ClusterNode; readonly epoch: number } | undefined;
     await eventually('a node is publisher', async () => {
-      const { holder } = await this.#ports.cluster.publisher();
-      found = this.#nodes.find(({ pid }) => holder.split(':').at(-2) === String(pid));
+      const { holder, epoch } = await this.#ports.cluster.publisher();
+      const node = this.#nodes.find(({ pid }) => holder.split(':').at(-2) === String(pid));
+      if (node !== undefined) found = { node, epoch };
       return found !== undefined;
     });
     return found!;
@@ -104,30 +121,31 @@ export class Faults {
 
   async #standby(): Promise<ClusterNode> {
     const publisher = await this.#publisher();
-    return this.#nodes.find((node) => node !== publisher)!;
+    return this.#nodes.find((node) => node !== publisher.node)!;
   }
 
   async #losePublisher(how: Takeover['how']): Promise<void> {
     const { cluster } = this.#ports;
-    const node = await this.#publisher();
+    const { node, epoch } = await this.#publisher();
+    const lostAt = systemClock.now();
     if (how === 'paused') node.signal('SIGSTOP');
     else await node.end('SIGKILL');
-    const lostAt = systemClock.now();
-    const before = await cluster.publisher();
-    let leaseMs = 0;
+    let takenOver: { readonly atMs: number; readonly snapshot: number } | undefined;
     await eventually(
       'another node publishes',
       async () => {
         const now = await cluster.publisher();
-        if (leaseMs === 0 && now.epoch > before.epoch) leaseMs = systemClock.now() - lostAt;
-        return leaseMs > 0 && now.snapshot > before.snapshot;
+        if (now.epoch === epoch) return false;
+        takenOver ??= { atMs: systemClock.now() - lostAt, snapshot: now.snapshot };
+        return now.snapshot > takenOver.snapshot;
       },
       TAKEOVER_BOUND_MS,
     );
+    const leaseMs = takenOver?.atMs ?? 0;
     this.takeovers.push({ how, leaseMs, publishedMs: systemClock.now() - lostAt });
     if (how === 'killed') await node.start();
     else {
-      await systemClock.sleep(Math.max(0, this.#ports.pauseMs() - (systemClock.now() - lostAt)));
+      await systemClock.sleep(Math.max(0, this.#ports.pauseMs('publisher') - (systemClock.now() - lostAt)));
       node.signal('SIGCONT');
     }
   }
@@ -169,6 +187,19 @@ export class Faults {
     }
     for (const node of this.#nodes) this.#planBoth(node, []);
   }
+}
+
+async function fillDisk(disk: SmallDisk): Promise<void> {
+  await disk.fill();
+  await systemClock.sleep(FULL_MS);
+  await disk.empty();
+}
+
+function isUp({ postgres }: Cluster): Promise<boolean> {
+  return postgres.sql('postgres', 'SELECT 1').then(
+    () => true,
+    () => false,
+  );
 }
 
 function proxiesOf({ store, transit, ledger }: ClusterNode): { delayMs: number }[] {

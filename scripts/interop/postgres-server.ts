@@ -4,7 +4,6 @@ import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { access, chmod, chown, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
@@ -13,6 +12,7 @@ import pg from 'pg';
 import { systemClock } from '../../src/lib/clock.ts';
 import { openPostgresLedger, type PostgresLedger } from '../../src/ledger/postgres-ledger.ts';
 import type { PostgresAccess, PostgresLocation } from '../../src/ledger/postgres-location.ts';
+import { freePorts } from './server-process.ts';
 
 const run = promisify(execFile);
 const START_MS = 60_000;
@@ -38,14 +38,14 @@ export interface PostgresServer {
   stop(): Promise<void>;
 }
 
-/** Starts an empty server; with `tls` (PEM) it takes encrypted connections too. */
-export async function startPostgres(tls?: {
-  readonly certificate: string;
-  readonly key: string;
-}): Promise<PostgresServer> {
+/** Starts an empty server, its files in `parent`; with `tls` (PEM) it takes encrypted connections too. */
+export async function startPostgres(
+  tls?: { readonly certificate: string; readonly key: string },
+  parent = tmpdir(),
+): Promise<PostgresServer> {
   const programs = await programFolder();
   const who = await unprivileged();
-  const folder = await mkdtemp(path.join(tmpdir(), 'countersign-pg-'));
+  const folder = await mkdtemp(path.join(parent, 'countersign-pg-'));
   await chmod(folder, 0o700);
   if (who.uid !== undefined) await chown(folder, who.uid, who.gid);
   const data = path.join(folder, 'data');
@@ -82,7 +82,9 @@ export async function startPostgres(tls?: {
   }
   const [port = 0] = await freePorts(1);
   const children: ChildProcess[] = [];
-  const log = createWriteStream(path.join(folder, 'server.log'));
+  // Elsewhere: the disk of the server may be full.
+  const logFolder = await mkdtemp(path.join(tmpdir(), 'countersign-pg-log-'));
+  const log = createWriteStream(path.join(logFolder, 'server.log'));
 
   const start = async (): Promise<ChildProcess> => {
     const given = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
@@ -212,7 +214,7 @@ max_client_conn = 200
     stop: async () => {
       for (const each of children) await kill(each, 'SIGINT');
       log.end();
-      await rm(folder, { recursive: true, force: true });
+      for (const made of [folder, logFolder]) await rm(made, { recursive: true, force: true });
     },
   };
 }
@@ -284,18 +286,4 @@ async function untilOpen(port: number, child: ChildProcess): Promise<void> {
       await systemClock.sleep(50);
     }
   }
-}
-
-/** Ports that were free a moment ago. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(
-    servers.map((server) => {
-      server.close();
-      return once(server, 'close');
-    }),
-  );
-  return ports;
 }
