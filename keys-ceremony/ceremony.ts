@@ -14,6 +14,8 @@ import type { HolderPublicKey, PublicPart } from './public-key-file.ts';
 export interface PreviousCeremony {
   readonly bundle: Bundle;
   readonly verified: VerifiedBundle;
+  /** Ids of the keys whose signatures the published targets bears. */
+  readonly targetsSigners: readonly string[];
 }
 
 /** What a ceremony is made from. */
@@ -67,6 +69,7 @@ export function proposalSource(
             bins: previous.verified.trusted.bins.signed,
           },
         }),
+    targetsSigners: previous?.targetsSigners ?? [],
     holders,
     online,
     oneTime: { targets: keys('targets'), bins: keys('bins') },

@@ -1,13 +1,12 @@
 // Whether one-time.json belongs to this plan, and whether its keys signed exactly what the plan asks for.
 import { equalBytes } from '../src/lib/bytes.ts';
 import { CountersignError } from '../src/lib/errors.ts';
-import { binsTrust } from '../src/tuf/delegations.ts';
 import type { Targets } from '../src/tuf/metadata.ts';
 import { verifyEnvelope, type RoleTrust } from '../src/tuf/threshold.ts';
 import { oneTimeRoles, payloadOf, proposalSource, type Ceremony } from './ceremony.ts';
 import { FILES } from './ceremony-folder.ts';
 import type { OneTimePart, OneTimeRole } from './one-time-file.ts';
-import { rolesAfter, type Roles } from './propose.ts';
+import { plannedTrust } from './propose.ts';
 
 /**
  * @throws CountersignError `ceremony-mismatch` when the file belongs to another plan or previous bundle, has other roles
@@ -33,16 +32,18 @@ export async function checkOneTime(ceremony: Ceremony): Promise<void> {
     );
   }
   const payload = payloadOf(ceremony);
-  const roles = rolesAfter(proposalSource(ceremony), payload.proposal);
+  const source = proposalSource(ceremony);
   for (const role of expected) {
     const part = oneTime.roles[role];
     const bytes = payload.signedBytes.get(role);
     if (part === undefined || bytes === undefined) throw mismatch(`has no ${role}`);
+    const planned = plan[role];
+    if (planned === 'keep') continue;
     checkCount(ceremony, role, part);
     if (!equalBytes(bytes, part.file.signedBytes)) {
       throw mismatch(`signs another ${role} than the one that follows from the plan`);
     }
-    await verifyBy(role, trustIn(roles, role), part);
+    await verifyBy(role, plannedTrust(source, role, planned.signers), part);
   }
 }
 
@@ -54,10 +55,6 @@ async function verifyBy(role: OneTimeRole, trust: RoleTrust, { file }: OneTimePa
     if (!(cause instanceof CountersignError)) throw cause;
     throw mismatch(cause.message, cause);
   }
-}
-
-function trustIn({ root, targets }: Roles, role: OneTimeRole): RoleTrust {
-  return role === 'targets' ? { keys: root.keys, ...root.roles.targets } : binsTrust(targets);
 }
 
 function checkCount({ plan }: Ceremony, role: OneTimeRole, { keys }: OneTimePart): void {

@@ -4,7 +4,7 @@ import { binTrust } from '../src/tuf/delegations.ts';
 import type { RoleKeys } from '../src/tuf/metadata.ts';
 import { offlineRoles } from './lint-keys.ts';
 import { OFFLINE_ROLES, type OfflineRole, type Proposal } from './payload.ts';
-import { binsForm, rolesAfter, type ProposalSource, type Roles } from './propose.ts';
+import { binsForm, plannedTrust, rolesAfter, type ProposalSource, type Roles } from './propose.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -47,8 +47,9 @@ function keyLines(
   after: Roles,
   previous: Roles | undefined,
   names: ReadonlyMap<string, string>,
-  { oneTime }: ProposalSource,
+  source: ProposalSource,
 ): string[] {
+  const { oneTime } = source;
   const of = (roles: Roles): RoleKeys | undefined =>
     offlineRoles(roles).find((offline) => offline.role === role);
   const now = of(after);
@@ -60,7 +61,30 @@ function keyLines(
     if (name !== undefined) return `${name}, key ${keyid}`;
     return once.has(keyid) ? `one-time key ${keyid}` : `key ${keyid}`;
   };
-  return [`signed by ${thresholdWords(now, was)}`, ...keyDifference(now.keyids, was?.keyids, label)];
+  const kept = role === 'targets' ? keptKeys(now, source) : [];
+  const fresh = now.keyids.filter((keyid) => !kept.includes(keyid));
+  return [
+    `signed by ${thresholdWords(now, was)}`,
+    ...keyDifference(
+      fresh,
+      was?.keyids.filter((keyid) => !kept.includes(keyid)),
+      label,
+    ),
+    ...kept.map(
+      (keyid) => `~ kept    key ${keyid}, which signed targets ${previous?.targets.version ?? '?'}`,
+    ),
+    ...(kept.length === 0
+      ? []
+      : ['          so that no client fails between root and targets; the next new targets ends it']),
+  ];
+}
+
+/** The keys of the targets before that root goes on naming, though none of them signs any more. */
+function keptKeys({ keyids }: RoleKeys, source: ProposalSource): string[] {
+  const { plan, targetsSigners } = source;
+  if (plan.targets === 'keep') return [];
+  const planned = plannedTrust(source, 'targets', plan.targets.signers).keyids;
+  return keyids.filter((keyid) => targetsSigners.includes(keyid) && !planned.includes(keyid));
 }
 
 /** `2 of 3 keys (was 2 of 4)`. */
@@ -77,10 +101,7 @@ function keyDifference(
   label: (keyid: string) => string,
 ): string[] {
   return [
-    ...now.map((keyid) => {
-      const mark = was === undefined || was.includes(keyid) ? '  stays  ' : '+ added  ';
-      return `${was === undefined ? '+ added  ' : mark}${label(keyid)}`;
-    }),
+    ...now.map((keyid) => `${was?.includes(keyid) === true ? '  stays  ' : '+ added  '}${label(keyid)}`),
     ...(was ?? []).filter((keyid) => !now.includes(keyid)).map((keyid) => `- removed ${label(keyid)}`),
   ];
 }

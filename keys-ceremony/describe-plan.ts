@@ -3,8 +3,9 @@ import { formatDuration } from '../src/lib/duration.ts';
 import { formatExpires } from '../src/tuf/lifetimes.ts';
 import { oneTimeRoles, type Ceremony } from './ceremony.ts';
 import type { PlannedSigners } from './plan.ts';
-import type { ProposalSource } from './propose.ts';
+import { plannedTrust, type ProposalSource } from './propose.ts';
 import { rolesOfKey, type SigningGroup } from './signing-groups.ts';
+import { keptForOverlap } from './targets-overlap.ts';
 
 /** Paragraphs, a line each. */
 export function describePlan(
@@ -29,6 +30,7 @@ export function describePlan(
         'count' in planned ? ` It delegates to ${planned.count} bins, in the form ${planned.format}.` : '';
       return `A new ${role} lives for ${formatDuration(planned.lifetimeMs)}. ${signersSentence(planned.signers)}${form}`;
     }),
+    ...overlapSentences(source),
     onlineSentence(source),
     ...signerSentences(ceremony, groups),
   ];
@@ -54,6 +56,19 @@ function signersSentence(signers: PlannedSigners): string {
   }
   const keys = signers.keys === 1 ? '1 key is' : `${signers.keys} keys are`;
   return `${keys} made for it, sign it, and are destroyed in the same moment.`;
+}
+
+function overlapSentences(source: ProposalSource): string[] {
+  const { plan, previous, targetsSigners } = source;
+  if (plan.targets === 'keep' || previous === undefined || !plan.targets.overlap) return [];
+  const planned = plannedTrust(source, 'targets', plan.targets.signers);
+  const kept = keptForOverlap(planned, { root: previous.root, signers: targetsSigners }).length;
+  if (kept === 0) return [];
+  const keys = kept === 1 ? 'the key' : `the ${kept} keys`;
+  return [
+    `The new root also names ${keys} that signed targets ${previous.targets.version}, until the next new targets: ` +
+      'a client that reads between the two files fails with neither.',
+  ];
 }
 
 function onlineSentence({ online, previous }: ProposalSource): string {

@@ -8,6 +8,7 @@ import { oneTimeRoles, proposalSource, type Ceremony } from './ceremony.ts';
 import type { Finding } from './finding.ts';
 import { lintChanges } from './lint-changes.ts';
 import { lintKeys } from './lint-keys.ts';
+import { lintOverlap } from './lint-overlap.ts';
 import { lintTimes } from './lint-times.ts';
 import type { OneTimeRole } from './one-time-file.ts';
 import { makePayload, type Payload, type Proposal } from './payload.ts';
@@ -23,7 +24,12 @@ export type Linted<T> = T & { readonly [linted]: true };
 export function lintProposal(source: ProposalSource, proposal: Proposal): Finding[] {
   const { signedBytes } = makePayload(proposal, { plan: '' });
   const subject = { ...source, proposal, after: rolesAfter(source, proposal), signedBytes };
-  const found = [...lintKeys(subject), ...lintTimes(subject), ...lintChanges(subject)];
+  const found = [
+    ...lintKeys(subject),
+    ...lintTimes(subject),
+    ...lintOverlap(subject),
+    ...lintChanges(subject),
+  ];
   return found.toSorted((a, b) => Number(b.severity === 'refuse') - Number(a.severity === 'refuse'));
 }
 

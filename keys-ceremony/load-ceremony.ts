@@ -1,8 +1,9 @@
 // Reads the folder of a ceremony. Whatever is in it was carried from computer to computer: each file is parsed strictly
 // and checked against the others before anything follows from it.
 import { sha256Hex } from '../src/lib/bytes.ts';
-import { CountersignError, messageOf } from '../src/lib/errors.ts';
-import { parseBundle, verifyBundle } from '../src/tuf/bundle.ts';
+import { CountersignError, hasCode, messageOf } from '../src/lib/errors.ts';
+import { parseBundle, verifyBundle, type VerifiedBundle } from '../src/tuf/bundle.ts';
+import { verifyEnvelope } from '../src/tuf/threshold.ts';
 import type { Ceremony, PreviousCeremony } from './ceremony.ts';
 import { FILES, MAX_BYTES, readIfPresent, readRequired } from './ceremony-folder.ts';
 import { checkOneTime } from './check-one-time.ts';
@@ -75,11 +76,29 @@ async function readPrevious(plan: Plan, bytes: Buffer | undefined): Promise<Prev
   try {
     const bundle = parseBundle(bytes);
     // Time 0: what has expired is renewed by this very ceremony. Everything else is checked.
-    return { bundle, verified: await verifyBundle(bundle, 0) };
+    const verified = await verifyBundle(bundle, 0);
+    return { bundle, verified, targetsSigners: await targetsSigners(verified) };
   } catch (cause) {
     if (!(cause instanceof CountersignError)) throw cause;
     throw new CountersignError('ceremony-file-invalid', `${FILES.previous}: ${messageOf(cause)}`, { cause });
   }
+}
+
+/** The keys of root that signed targets, each by itself: one that did not sign is none that clients need. */
+async function targetsSigners({ trusted: { root, targets } }: VerifiedBundle): Promise<string[]> {
+  const { keys, roles } = root.signed;
+  const signed = await Promise.all(
+    roles.targets.keyids.map((keyid) =>
+      verifyEnvelope('targets', { keys, keyids: [keyid], threshold: 1 }, targets).then(
+        () => [keyid],
+        (error: unknown) => {
+          if (hasCode(error, 'signature-invalid')) return [];
+          throw error;
+        },
+      ),
+    ),
+  );
+  return signed.flat();
 }
 
 async function readHolder(

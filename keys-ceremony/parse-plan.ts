@@ -119,7 +119,8 @@ class PlanReader {
   #targets(value: YamlValue | undefined, names: readonly string[]): PlannedTargets | 'keep' {
     if (value === 'keep') return 'keep';
     const map = this.#map(value, ['targets'], 'keep, or a mapping');
-    return this.#signed(map, 'targets', [], names);
+    const signed = this.#signed(map, 'targets', ['overlap'], names);
+    return { ...signed, overlap: this.#boolean(map.get('overlap') ?? true, ['targets', 'overlap']) };
   }
 
   #bins(value: YamlValue | undefined, names: readonly string[]): PlannedBins | 'keep' {
@@ -240,6 +241,11 @@ class PlanReader {
       path,
       `${path.join('.')} is ${show(value)}, expected a whole number from 1 to ${most}`,
     );
+  }
+
+  #boolean(value: YamlValue, path: readonly string[]): boolean {
+    if (typeof value === 'boolean') return value;
+    throw this.#refuse(path, `${path.join('.')} is ${show(value)}, expected true or false`);
   }
 
   #oneOf<T extends string>(value: YamlValue | undefined, path: readonly string[], allowed: readonly T[]): T {

@@ -33,12 +33,18 @@ export type PlannedSigners =
   | { readonly use: 'one-time'; readonly keys: number }
   | { readonly use: 'holders'; readonly holders: readonly string[]; readonly threshold: number };
 
-export interface PlannedTargets {
+interface PlannedRole {
   readonly signers: PlannedSigners;
+  /** Milliseconds after the date of the ceremony. */
   readonly lifetimeMs: number;
 }
 
-export interface PlannedBins extends PlannedTargets {
+export interface PlannedTargets extends PlannedRole {
+  /** Whether root names the keys that signed the targets before for one more generation, so that no client fails. */
+  readonly overlap: boolean;
+}
+
+export interface PlannedBins extends PlannedRole {
   readonly count: number;
   readonly format: DelegationFormat;
 }

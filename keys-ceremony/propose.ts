@@ -9,6 +9,7 @@ import { CountersignError } from '../src/lib/errors.ts';
 import type { Plan, PlannedBins, PlannedRoot, PlannedSigners, PlannedTargets } from './plan.ts';
 import type { Proposal } from './payload.ts';
 import type { HolderPublicKey, PublicPart } from './public-key-file.ts';
+import { withOverlap } from './targets-overlap.ts';
 
 /** The offline roles that are in force before a ceremony. */
 export interface Roles {
@@ -22,6 +23,8 @@ export interface ProposalSource {
   readonly plan: Plan;
   /** Absent in a genesis. */
   readonly previous?: Roles;
+  /** Ids of the keys that signed the targets before; none in a genesis. */
+  readonly targetsSigners: readonly string[];
   /** In the order of the plan. */
   readonly holders: readonly HolderPublicKey[];
   readonly online: readonly PublicPart[];
@@ -49,10 +52,7 @@ export function propose(source: ProposalSource): Proposal {
 function proposeRoot(source: ProposalSource, planned: PlannedRoot): Root {
   const { plan, previous, online } = source;
   const holders = { parts: named(source, planned.holders), threshold: planned.threshold };
-  const targets =
-    plan.targets === 'keep'
-      ? trustOf(previous?.root.keys, previous?.root.roles.targets)
-      : trust(signers(source, 'targets', plan.targets.signers));
+  const targets = targetsKeys(source);
   const root = trust(holders);
   const service = trust({ parts: online, threshold: 1 });
   return {
@@ -71,12 +71,21 @@ function proposeRoot(source: ProposalSource, planned: PlannedRoot): Root {
   };
 }
 
+/** Who signs targets under the new root, those of before included as long as clients may hold the old file. */
+function targetsKeys(source: ProposalSource): RoleTrust {
+  const { plan, previous, targetsSigners } = source;
+  if (plan.targets === 'keep') return trustOf(previous?.root.keys, previous?.root.roles.targets);
+  const planned = plannedTrust(source, 'targets', plan.targets.signers);
+  if (previous === undefined || !plan.targets.overlap) return planned;
+  return withOverlap(planned, { root: previous.root, signers: targetsSigners });
+}
+
 function proposeTargets(source: ProposalSource, planned: PlannedTargets): Targets {
   const { plan, previous } = source;
   const bins =
     plan.bins === 'keep'
       ? previous && binsTrust(previous.targets)
-      : trust(signers(source, 'bins', plan.bins.signers));
+      : plannedTrust(source, 'bins', plan.bins.signers);
   if (bins === undefined) throw new CountersignError('internal', 'a genesis keeps bins');
   const role = { name: 'bins', terminating: true, paths: binsPathPatterns(), ...keysOf(bins) };
   return {
@@ -111,6 +120,15 @@ function frame({ plan, previous }: ProposalSource, role: 'targets' | 'bins', lif
 interface Signers {
   readonly parts: readonly PublicPart[];
   readonly threshold: number;
+}
+
+/** The keys that the plan itself names for targets or bins, and how many of them sign. */
+export function plannedTrust(
+  source: ProposalSource,
+  role: 'targets' | 'bins',
+  planned: PlannedSigners,
+): RoleTrust {
+  return trust(signers(source, role, planned));
 }
 
 /** PEP 458 "Key management": one-time keys all sign, none of them is there a second time. */

@@ -1,11 +1,10 @@
 // Who has to sign what. A root that replaces another is signed twice over: by a threshold of the keys of the old root,
 // which is why clients believe it, and by a threshold of its own (TUF 5.3.4).
-import { binsTrust } from '../src/tuf/delegations.ts';
 import type { PublicKey } from '../src/tuf/metadata.ts';
 import type { RoleTrust } from '../src/tuf/threshold.ts';
 import { topLevelTrust } from '../src/tuf/verify-roles.ts';
 import type { OfflineRole, Proposal } from './payload.ts';
-import { rolesAfter, type ProposalSource } from './propose.ts';
+import { plannedTrust, type ProposalSource } from './propose.ts';
 import type { RoleSignature } from './signature-file.ts';
 
 export interface SigningGroup {
@@ -25,7 +24,6 @@ export interface GroupProgress extends SigningGroup {
 /** The groups that sign with keys of holders; one-time keys have signed before the payload exists. */
 export function signingGroups(source: ProposalSource, proposal: Proposal): SigningGroup[] {
   const { plan, previous } = source;
-  const after = rolesAfter(source, proposal);
   const groups: SigningGroup[] = [];
   if (proposal.root !== undefined) {
     const now = topLevelTrust(proposal.root, 'root');
@@ -38,10 +36,14 @@ export function signingGroups(source: ProposalSource, proposal: Proposal): Signi
     }
   }
   if (plan.targets !== 'keep' && plan.targets.signers.use === 'holders') {
-    groups.push({ role: 'targets', label: 'its keys', trust: topLevelTrust(after.root, 'targets') });
+    groups.push({
+      role: 'targets',
+      label: 'its keys',
+      trust: plannedTrust(source, 'targets', plan.targets.signers),
+    });
   }
   if (plan.bins !== 'keep' && plan.bins.signers.use === 'holders') {
-    groups.push({ role: 'bins', label: 'its keys', trust: binsTrust(after.targets) });
+    groups.push({ role: 'bins', label: 'its keys', trust: plannedTrust(source, 'bins', plan.bins.signers) });
   }
   return groups;
 }

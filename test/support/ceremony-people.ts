@@ -9,6 +9,7 @@ import type { HolderKey } from '../../keys-ceremony/holder-key.ts';
 import { runCeremony } from '../../keys-ceremony/program.ts';
 import { holderPublicKeyFile } from '../../keys-ceremony/public-key-file.ts';
 import { ScriptedTerminal, type ScriptedAnswer } from '../../keys-ceremony/terminal-scripted.ts';
+import type { Signer } from '../../src/signing/signer.ts';
 import { formatExpires } from '../../src/tuf/lifetimes.ts';
 import { NOW, testKey } from './genesis-repository.ts';
 
@@ -25,6 +26,20 @@ export async function heldKey(name: string): Promise<HolderKey> {
     forget: () => {
       key.forget();
     },
+  };
+}
+
+/** The same key as a signer of the service. */
+export async function heldSigner(name: string): Promise<Signer> {
+  const key = await testKey(`held by ${name}`);
+  return {
+    keyid: key.keyid,
+    publicKey: key.publicKey,
+    sign: async (messages) => {
+      const signatures = await Promise.all(messages.map((message) => key.sign(message)));
+      return signatures.map(({ sig }) => Buffer.from(sig, 'hex'));
+    },
+    close: () => Promise.resolve(),
   };
 }
 

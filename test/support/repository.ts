@@ -17,7 +17,7 @@ import { Term, type PublicationReport, type TermPorts } from '../../src/publish/
 import type { Signer } from '../../src/signing/signer.ts';
 import type { ObjectStore } from '../../src/storage/store.ts';
 import { BinLayout } from '../../src/tuf/bins.ts';
-import { serializeBundle, type Bundle } from '../../src/tuf/bundle.ts';
+import { parseBundle, serializeBundle, type Bundle } from '../../src/tuf/bundle.ts';
 import type { DelegationFormat } from '../../src/tuf/delegations.ts';
 import { envelopeFile } from '../../src/tuf/envelope.ts';
 import type { TargetFile } from '../../src/tuf/metadata.ts';
@@ -48,6 +48,8 @@ export interface FoundOptions<S extends ObjectStore> {
   readonly clock?: ManualClock;
   readonly settings?: Partial<PublishSettings>;
   readonly store?: S;
+  /** The result of a ceremony, and the signer that it names, in the place of keys that follow from the seed. */
+  readonly held?: { readonly bundleBytes: Buffer; readonly signer: Signer };
   /** SQLite file of the ledger; in memory by default. */
   readonly ledgerPath?: string;
 }
@@ -80,11 +82,14 @@ export async function foundRepository(
   const store = options.store ?? memoryStore();
   const ledger = await openSqliteLedger(options.ledgerPath ?? ':memory:');
   onTestFinished(() => ledger.close());
-  const signer = throwawaySigner(seed, options.algorithm);
+  const signer = options.held?.signer ?? throwawaySigner(seed, options.algorithm);
   const layout = new BinLayout(bins);
   const offlineKeys = await makeOfflineKeys(seed);
-  const bundle = await testBundle({ offlineKeys, signer, layout, format, now: clock.now() });
-  const bundleBytes = serializeBundle(bundle);
+  const bundle =
+    options.held === undefined
+      ? await testBundle({ offlineKeys, signer, layout, format, now: clock.now() })
+      : parseBundle(options.held.bundleBytes);
+  const bundleBytes = options.held?.bundleBytes ?? serializeBundle(bundle);
   const settings: PublishSettings = {
     maxEvents: 10_000,
     minIntervalMs: 0,
