@@ -2,6 +2,7 @@
 // of servers are loaded when they are needed: each is larger than the rest of the program.
 import type { Config } from './config.ts';
 import type { History, Ledger, Restoration } from './ledger/ledger.ts';
+import type { SharedWork } from './ledger/shared-work.ts';
 import type { PostgresAccess, PostgresLocation } from './ledger/postgres-location.ts';
 import { openSqliteLedger } from './ledger/sqlite-ledger.ts';
 import type { Clock } from './lib/clock.ts';
@@ -44,7 +45,7 @@ export async function openLedger(
   { ledger }: Pick<Config, 'ledger'>,
   secrets: Pick<Secrets, 'ledgerPassword'>,
   runtime: Pick<Runtime, 'clock' | 'random'> & Partial<Pick<Runtime, 'log'>>,
-): Promise<Ledger & History & Restoration> {
+): Promise<Ledger & History & Restoration & SharedWork> {
   if (ledger.kind === 'sqlite') return openSqliteLedger(ledger.path);
   const { openPostgresLedger } = await import('./ledger/postgres-ledger.ts');
   return openPostgresLedger(postgresAccess(ledger, secrets, runtime));

@@ -14,7 +14,9 @@ import { createMetrics } from './lib/metrics.ts';
 import { VERSION } from './lib/version.ts';
 import { openLedger, openSigners, openStore, type Runtime } from './open-ports.ts';
 import { trustedOnlineKeys } from './open-signer.ts';
+import { Helper } from './publish/helper.ts';
 import { Housekeeping } from './publish/housekeeping.ts';
+import { auditLog } from './publish/key-use.ts';
 import { LiveCatalogue } from './publish/live-catalogue.ts';
 import { Publisher } from './publish/publisher.ts';
 import type { PublisherStatus } from './publish/status.ts';
@@ -74,6 +76,17 @@ export async function startService(config: Config, secrets: Secrets, runtime: Ru
     metrics,
     waiter,
     backsign,
+    sharing: { shares: ledger, holder: runtime.holder, clock },
+  });
+  const helper = new Helper({
+    ...runtime,
+    shares: ledger,
+    history: ledger,
+    store,
+    ...signers,
+    metrics,
+    recorded: auditLog(log, metrics),
+    standsBy: () => publisher.status().role === 'standby',
   });
   const housekeeping = new Housekeeping({
     history: ledger,
@@ -111,10 +124,12 @@ export async function startService(config: Config, secrets: Secrets, runtime: Ru
     });
   }
   publisher.start();
+  helper.start();
   housekeeping.start();
   ledger.watch({
     appended: () => {
       publisher.wake();
+      helper.wake();
     },
     finished: () => void waiter.publishedElsewhere(),
   });
@@ -133,6 +148,7 @@ export async function startService(config: Config, secrets: Secrets, runtime: Ru
       // Intake ends first, then the publisher: what was answered before is published or safe in the ledger.
       await app.close();
       await publisher.stop();
+      await helper.stop();
       await backsign.close();
       await signers.close();
       await ledger.close();

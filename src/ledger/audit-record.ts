@@ -11,6 +11,7 @@ import { CountersignError } from '../lib/errors.ts';
 import { canonicalJson } from '../tuf/canonical-json.ts';
 import { contentDigest } from './content-digest.ts';
 import type { Adoption, AuditLine, AuditMark, Intent, Lease, SignedFiles } from './ledger.ts';
+import type { Share } from './shared-work.ts';
 
 const Version = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER });
 const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
@@ -45,6 +46,18 @@ const Announced = Type.Object({
   intent: Digest,
   bundle: Type.Optional(Type.String()),
 });
+/** A node that is not the publisher signs some of the bins that the publisher has announced. */
+const Helping = Type.Object({
+  ...head,
+  kind: Type.Literal('helping'),
+  /** The node, and the fencing token of the lease at that time. */
+  node: Type.String(),
+  epoch: Count,
+  snapshot: Version,
+  /** Number of the last announcement of this publication. */
+  announced: Count,
+  bins: Bins,
+});
 const Signed = Type.Object({
   ...head,
   kind: Type.Literal('signed'),
@@ -74,7 +87,7 @@ const Began = Type.Object({
   /** Nothing that was signed up to this snapshot was recorded. 0: the log is as old as the repository. */
   after: Count,
 });
-const RecordShape = Type.Union([Announced, Signed, Adopted, Began]);
+const RecordShape = Type.Union([Announced, Helping, Signed, Adopted, Began]);
 
 export type AuditRecord = Static<typeof RecordShape>;
 
@@ -104,6 +117,16 @@ export function announcement(
     intent: contentDigest(intent),
     ...(bundle === undefined ? {} : { bundle }),
   };
+}
+
+/** What a node is going to sign for the publisher. @param announced As for `signature`. */
+export function helping(
+  { snapshot, bins }: Share,
+  node: string,
+  epoch: number,
+  announced: number,
+): AuditBody {
+  return { kind: 'helping', node, epoch, snapshot, announced, bins: formatBins(bins) };
 }
 
 /** What was signed. @param announced Number of the last announcement of this publication. */
@@ -199,10 +222,15 @@ export function parseBins(bins: string): { readonly bin: number; readonly versio
   });
 }
 
-function formatBins(bins: readonly { readonly bin: number; readonly version: number }[]): string {
+export function formatBins(bins: readonly { readonly bin: number; readonly version: number }[]): string {
   return bins.map(({ bin, version }) => `${bin}:${version}`).join(',');
 }
 
-function packDigests(digests: readonly string[]): string {
+export function packDigests(digests: readonly string[]): string {
   return Buffer.from(digests.join(''), 'hex').toString('base64');
+}
+
+export function unpackDigests(packed: string): string[] {
+  const bytes = Buffer.from(packed, 'base64');
+  return Array.from({ length: bytes.length / 32 }, (_, i) => bytes.toString('hex', 32 * i, 32 * (i + 1)));
 }

@@ -105,7 +105,7 @@ export interface AuditLine {
 export interface AuditMark {
   readonly number: number;
   readonly hash: string;
-  readonly kind: 'began' | 'announced' | 'resumed' | 'reconciling' | 'signed' | 'adopted';
+  readonly kind: 'began' | 'announced' | 'resumed' | 'reconciling' | 'helping' | 'signed' | 'adopted';
   readonly snapshot: number;
 }
 

@@ -10,6 +10,7 @@ import type {
   Adoption,
   AuditLine,
   AuditMark,
+  BinVersion,
   BinState,
   Head,
   History,
@@ -41,6 +42,8 @@ import * as orders from './postgres-orders.ts';
 import { pruneSlice } from './postgres-pruning.ts';
 import * as publications from './postgres-publications.ts';
 import { ensurePostgresSchema } from './postgres-schema.ts';
+import * as shares from './postgres-shares.ts';
+import type { DoneShare, SharedWork, ShareRequest, TakenShare } from './shared-work.ts';
 
 /** Events in one transaction of intake; the other nodes' intake waits for it. */
 const GROUP_EVENTS = 4_000;
@@ -57,7 +60,7 @@ export async function openPostgresLedger(access: PostgresAccess): Promise<Postgr
   return new PostgresLedger(access, await PostgresConnection.open(access, ensurePostgresSchema));
 }
 
-export class PostgresLedger implements Ledger, History, Restoration {
+export class PostgresLedger implements Ledger, History, Restoration, SharedWork {
   readonly #connection: PostgresConnection;
   readonly #listener: PostgresListener;
   readonly #intake: GroupCommit<events.AppendJob, Receipt[]>;
@@ -155,6 +158,24 @@ export class PostgresLedger implements Ledger, History, Restoration {
 
   orderState(number: number): Promise<OrderState | undefined> {
     return this.#connection.read((query) => orders.orderState(query, number, this.#connection.uri));
+  }
+
+  offerShares(snapshot: number, offered: readonly (readonly BinVersion[])[]): Promise<void> {
+    return this.#connection.write((query) =>
+      shares.offerShares(query, snapshot, offered, this.#listener.notice('appended')),
+    );
+  }
+
+  takeShare(request: ShareRequest): Promise<TakenShare | undefined> {
+    return this.#connection.write((query) => shares.takeShare(query, request));
+  }
+
+  shareDone(share: DoneShare): Promise<void> {
+    return this.#connection.write((query) => shares.shareDone(query, share));
+  }
+
+  doneShares(snapshot: number): Promise<DoneShare[]> {
+    return this.#connection.read((query) => shares.doneShares(query, snapshot));
   }
 
   head(): Promise<Head | undefined> {

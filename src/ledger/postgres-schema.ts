@@ -116,6 +116,17 @@ const MIGRATIONS: readonly string[] = [
   );
   CREATE INDEX audit_announced ON countersign.audit (snapshot, number) WHERE kind IN ('announced', 'resumed');
   `,
+  `
+  -- bins: BIN:VERSION,...; claimed_until: milliseconds since the epoch; digests: base64, NULL until all are in the store.
+  CREATE TABLE countersign.shares (
+    snapshot bigint NOT NULL,
+    number integer NOT NULL,
+    bins text NOT NULL,
+    claimed_until bigint NOT NULL DEFAULT 0,
+    digests text,
+    PRIMARY KEY (snapshot, number)
+  );
+  `,
 ];
 
 /**

@@ -8,6 +8,7 @@ import type {
   Adoption,
   AuditLine,
   AuditMark,
+  BinVersion,
   BinState,
   Head,
   History,
@@ -38,7 +39,9 @@ import { leaseTable, type LeaseTable } from './sqlite-lease.ts';
 import { orderTable, type OrderTable } from './sqlite-orders.ts';
 import { pruning, type Pruning } from './sqlite-pruning.ts';
 import { publicationTable, type PublicationTable } from './sqlite-publications.ts';
+import type { DoneShare, SharedWork, ShareRequest, TakenShare } from './shared-work.ts';
 import { ensureSchema } from './sqlite-schema.ts';
+import { shareTable, type ShareTable } from './sqlite-shares.ts';
 import { SqliteWatch } from './sqlite-watch.ts';
 
 /** Events in one transaction of intake: about 100 ms in which nothing else runs. */
@@ -59,7 +62,7 @@ export async function openSqliteLedger(path: string): Promise<SqliteLedger> {
   return new SqliteLedger(await SqliteConnection.open(path, ensureSchema));
 }
 
-export class SqliteLedger implements Ledger, History, Restoration {
+export class SqliteLedger implements Ledger, History, Restoration, SharedWork {
   readonly #connection: SqliteConnection;
   readonly #events: EventTable;
   readonly #leases: LeaseTable;
@@ -68,6 +71,7 @@ export class SqliteLedger implements Ledger, History, Restoration {
   readonly #orders: OrderTable;
   readonly #adoptions: AdoptionTable;
   readonly #audit: AuditTable;
+  readonly #shares: ShareTable;
   readonly #pruning: Pruning;
   readonly #watch: SqliteWatch;
   readonly #intake: GroupCommit<AppendJob, Receipt[]>;
@@ -83,6 +87,7 @@ export class SqliteLedger implements Ledger, History, Restoration {
     this.#orders = orderTable(connection);
     this.#adoptions = adoptionTable(connection);
     this.#audit = auditTable(connection);
+    this.#shares = shareTable(connection, this.#leases, this.#audit);
     this.#pruning = pruning(connection);
     this.#watch = new SqliteWatch(connection);
     this.#intake = new GroupCommit({
@@ -168,6 +173,26 @@ export class SqliteLedger implements Ledger, History, Restoration {
 
   orderState(number: number): Promise<OrderState | undefined> {
     return this.#reading(() => this.#orders.state(number));
+  }
+
+  offerShares(snapshot: number, shares: readonly (readonly BinVersion[])[]): Promise<void> {
+    return this.#writing(() => {
+      this.#shares.offer(snapshot, shares);
+    });
+  }
+
+  takeShare(request: ShareRequest): Promise<TakenShare | undefined> {
+    return this.#writing(() => this.#shares.take(request));
+  }
+
+  shareDone(share: DoneShare): Promise<void> {
+    return this.#writing(() => {
+      this.#shares.done(share);
+    });
+  }
+
+  doneShares(snapshot: number): Promise<DoneShare[]> {
+    return this.#reading(() => this.#shares.doneOf(snapshot));
   }
 
   head(): Promise<Head | undefined> {

@@ -3,7 +3,7 @@ import { CountersignError } from '../lib/errors.ts';
 import type { SqliteConnection } from './sqlite-connection.ts';
 
 /** Recorded as `user_version`. Raise it with every change of the tables, and add the step that brings older ones here. */
-const SCHEMA_VERSION = 3;
+const SCHEMA_VERSION = 4;
 /** Recorded as `application_id`, so that another program's database is never taken for a ledger: "csgn" in ASCII. */
 const APPLICATION_ID = 0x6373676e;
 
@@ -37,6 +37,22 @@ const SINCE_VERSION_3 = `
   CREATE INDEX audit_announced ON audit (snapshot, number) WHERE kind IN ('announced', 'resumed');
   PRAGMA user_version = 3;
 `;
+
+/** New in version 4. bins: BIN:VERSION,…; digests: base64, NULL until all of them are in the store. */
+const SINCE_VERSION_4 = `
+  CREATE TABLE shares (
+    snapshot INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    bins TEXT NOT NULL,
+    claimed_until INTEGER NOT NULL DEFAULT 0,
+    digests TEXT,
+    PRIMARY KEY (snapshot, number)
+  ) STRICT, WITHOUT ROWID;
+  PRAGMA user_version = 4;
+`;
+
+/** What brings a ledger of version 1, 2 … to the next one. */
+const STEPS = [SINCE_VERSION_2, SINCE_VERSION_3, SINCE_VERSION_4];
 
 const TABLES = `
   -- Positions are never used again (AUTOINCREMENT), not even after the newest events were forgotten.
@@ -110,8 +126,7 @@ const TABLES = `
   ) STRICT;
 
   PRAGMA application_id = ${APPLICATION_ID};
-  ${SINCE_VERSION_2}
-  ${SINCE_VERSION_3}
+  ${STEPS.join('')}
 `;
 
 /**
@@ -138,16 +153,12 @@ export function ensureSchema(connection: SqliteConnection): void {
         `${connection.path} is a database, but not a ledger of countersign`,
       );
     }
-    if (found.version === 1) connection.execute(SINCE_VERSION_2);
-    if (found.version === 1 || found.version === 2) {
-      connection.execute(SINCE_VERSION_3);
-      return;
-    }
-    if (found.version !== SCHEMA_VERSION) {
+    if (found.version < 1 || found.version > SCHEMA_VERSION) {
       throw new CountersignError(
         'ledger-invalid',
         `ledger ${connection.path} has schema version ${found.version}, this program knows ${SCHEMA_VERSION}: use the newer program`,
       );
     }
+    for (const step of STEPS.slice(found.version - 1)) connection.execute(step);
   });
 }

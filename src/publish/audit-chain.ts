@@ -105,6 +105,18 @@ export async function* checkedChain(lines: AsyncIterable<AuditLine>): AsyncGener
     }
     if (record.kind === 'announced' || record.kind === 'resumed') {
       announced = { number, snapshot: record.snapshot, bins: record.bins };
+    } else if (record.kind === 'helping') {
+      const known = new Set(announced?.bins.split(','));
+      const isPart =
+        announced?.number === record.announced &&
+        announced.snapshot === record.snapshot &&
+        record.bins.split(',').every((bin) => known.has(bin));
+      if (!isPart) {
+        throw new CountersignError(
+          'audit-broken',
+          `audit record ${number} says that ${record.node} helps with snapshot ${record.snapshot}, and record ${record.announced} did not announce these bins`,
+        );
+      }
     } else if (record.kind === 'signed') {
       const { version } = record.snapshot;
       const same =

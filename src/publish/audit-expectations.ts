@@ -61,6 +61,9 @@ export class Expectations {
       case 'reconciling':
         this.#pendingTimestamp = record.timestamp;
         return;
+      case 'helping':
+        // Of what is announced already; the end says what was signed, whoever signed it.
+        return;
       case 'announced':
       case 'resumed': {
         const { snapshot, timestamp } = record;

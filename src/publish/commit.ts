@@ -12,6 +12,7 @@ import type { TargetFile } from '../tuf/metadata.ts';
 import type { SnapshotDocument } from '../tuf/snapshot-document.ts';
 import { publicFile, storedFile, told, type KeyUse } from './key-use.ts';
 import type { Plan } from './plan.ts';
+import { isShared, writeShared, type SharePorts } from './shared-bins.ts';
 import { sealBins, sealSnapshot, sealTimestamp, signedByAll, type SealedFile } from './seal.ts';
 import { signersNamedBy, signersOf, type Signers } from './signers.ts';
 import type { OfflineRoles, PublicTimestamp } from './verified-reads.ts';
@@ -24,6 +25,8 @@ const SLICE = 16;
 const SLICES_IN_FLIGHT = 2;
 
 export interface CommitPorts extends Signers, KeyUse {
+  /** Where bins are offered to other nodes; without it this process signs all of them. */
+  readonly sharing?: SharePorts;
   readonly ledger: Ledger;
   readonly store: ObjectStore;
   readonly clock: Clock;
@@ -71,12 +74,15 @@ export async function complete(
     bins: intent.bins,
   });
   const edits = editsByBin(changes, snapshot);
+  const own = (bins: readonly BinVersion[]): Promise<string[]> =>
+    writeBins(ports, roles, { ...intent, bins }, async ({ bin, version }) =>
+      (await base(bin)).edit(edits.get(bin) ?? new Map(), version, intent.expires.bin),
+    );
+  const { sharing } = ports;
   // The snapshot is signed beside the bins, and written after all of them.
   const [sealedSnapshot, written] = await Promise.all([
     sealSnapshot(signersNamedBy(ports, roles.snapshotTrust), roles, next),
-    writeBins(ports, roles, intent, async ({ bin, version }) =>
-      (await base(bin)).edit(edits.get(bin) ?? new Map(), version, intent.expires.bin),
-    ),
+    sharing !== undefined && isShared(intent) ? writeShared(sharing, intent, own) : own(intent.bins),
   ]);
   const plan = { intent, changes };
   const published = await publishSnapshot(ports, roles, plan, written, sealedSnapshot, timestamp);

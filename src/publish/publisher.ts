@@ -5,9 +5,10 @@
 import { CountersignError, FatalError, hasCode, messageOf, type ErrorCode } from '../lib/errors.ts';
 import type { Metrics } from '../lib/metrics.ts';
 import { parseExpires } from '../tuf/lifetimes.ts';
-import type { AuditMark, Lease } from '../ledger/ledger.ts';
+import type { Lease } from '../ledger/ledger.ts';
 import { AlteredBins } from './altered-bins.ts';
 import { KeyProgress } from './key-progress.ts';
+import { auditLog } from './key-use.ts';
 import { checkStillHeld, LEASE_TTL_MS, takeLease, type LeaseTaker } from './lease.ts';
 import { readPublicState } from './public-state.ts';
 import { RenewalTable } from './renewals.ts';
@@ -103,9 +104,7 @@ export class Publisher {
     const over = new AbortController();
     const heartbeat = this.#keepLease(over);
     try {
-      const recorded = (mark: AuditMark): void => {
-        this.#recorded(mark);
-      };
+      const recorded = auditLog(this.#ports.log, this.#ports.metrics);
       this.#term = await Term.begin({ ...this.#ports, altered: this.#altered, recorded }, lease);
       this.#enter('publishing', undefined);
       while (!this.#stopping.signal.aborted && !over.signal.aborted) {
@@ -199,13 +198,6 @@ export class Publisher {
     this.#problem = problem;
     if (role === 'standby') this.#term = undefined;
     this.#ports.metrics.publisherActive.set(role === 'publishing' ? 1 : 0);
-  }
-
-  /** The chain of records stands in the log too: whoever rewrites the ledger's would have to rewrite every log. */
-  #recorded({ number, hash, kind, snapshot }: AuditMark): void {
-    const { log, metrics } = this.#ports;
-    log.info({ audit: number, hash, kind, snapshot }, 'use of the online key recorded');
-    metrics.auditRecord.set(number);
   }
 
   #report({ plan, events, startedAt, durationMs }: PublicationReport): void {

@@ -14,8 +14,9 @@ import { adoptionContract } from './adoption.contract.ts';
 import { auditContract } from './audit.contract.ts';
 import { eventually } from '../support/publisher-process.ts';
 import { ledgerContract, publish, refused } from './ledger.contract.ts';
+import { sharedWorkContract } from './shared-work.contract.ts';
 
-ledgerContract('sqlite in a file', async () => {
+async function openInFile() {
   const directory = mkdtempSync(join(tmpdir(), 'countersign-ledger-'));
   const path = join(directory, 'ledger.db');
   const opened = [await openSqliteLedger(path)];
@@ -31,7 +32,10 @@ ledgerContract('sqlite in a file', async () => {
       rmSync(directory, { recursive: true });
     },
   };
-});
+}
+
+ledgerContract('sqlite in a file', openInFile);
+sharedWorkContract('sqlite in a file', openInFile);
 
 ledgerContract('sqlite in memory', async () => {
   const ledger = await openSqliteLedger(':memory:');
@@ -237,7 +241,7 @@ describe('sqlite ledger file', () => {
     await publish(ledger, intent(1));
     await ledger.close();
     tamper(
-      'DROP TABLE audit; DROP TABLE orders; ALTER TABLE bins DROP COLUMN keyids; PRAGMA user_version = 1',
+      'DROP TABLE shares; DROP TABLE audit; DROP TABLE orders; ALTER TABLE bins DROP COLUMN keyids; PRAGMA user_version = 1',
     );
     const again = await open();
     expect(await again.bins()).toMatchObject([{ bin: 0, version: 1, keyids: [] }]);

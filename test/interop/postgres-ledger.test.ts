@@ -3,6 +3,7 @@ import { afterAll, beforeAll } from 'vitest';
 import { adoptionContract } from '../contracts/adoption.contract.ts';
 import { auditContract } from '../contracts/audit.contract.ts';
 import { ledgerContract } from '../contracts/ledger.contract.ts';
+import { sharedWorkContract } from '../contracts/shared-work.contract.ts';
 import { startPostgres, type PostgresServer } from '../../scripts/interop/postgres-server.ts';
 
 let server: PostgresServer;
@@ -31,3 +32,4 @@ async function open() {
 ledgerContract('PostgreSQL', open);
 adoptionContract('PostgreSQL', open);
 auditContract('PostgreSQL', open);
+sharedWorkContract('PostgreSQL', open);

@@ -1,0 +1,116 @@
+// A node that stands by helps the publisher with what it offers in shares (./shared-bins.ts): it signs exactly the bytes
+// that the committed publication says, from bins that it has verified itself, and nothing else.
+//
+// May assume: nothing about the store. Next: ./commit.ts (writeBins)
+import type { Head, History, Intent } from '../ledger/ledger.ts';
+import type { TakenShare } from '../ledger/shared-work.ts';
+import { messageOf } from '../lib/errors.ts';
+import type { Logger } from '../lib/log.ts';
+import type { Metrics } from '../lib/metrics.ts';
+import type { ObjectStore } from '../storage/store.ts';
+import { writeBins } from './commit.ts';
+import { told, type KeyUse } from './key-use.ts';
+import { CLAIM_MS, isShared, type SharePorts } from './shared-bins.ts';
+import type { Signers } from './signers.ts';
+import { loadBin, loadOfflineRoles, loadSnapshot, type PublishedBins } from './verified-reads.ts';
+
+/** Milliseconds between two looks at the ledger; an offer is told at once, but a hint may be lost. */
+const POLL_MS = 1000;
+
+/** Milliseconds after something failed; whoever publishes does the work meanwhile. */
+const PAUSE_MS = 5000;
+
+export interface HelperPorts extends SharePorts, Signers, KeyUse {
+  readonly history: History;
+  readonly store: ObjectStore;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  /** Whether this process stands by: one that publishes, or that has stopped for a reason, does not help. */
+  readonly standsBy: () => boolean;
+}
+
+export class Helper {
+  readonly #ports: HelperPorts;
+  readonly #stopping = new AbortController();
+  #woken = new AbortController();
+  #view: { readonly snapshot: number; readonly published: PublishedBins } | undefined;
+  #loop: Promise<void> | undefined;
+
+  constructor(ports: HelperPorts) {
+    this.#ports = ports;
+  }
+
+  /** Returns at once. */
+  start(): void {
+    this.#loop ??= this.#run();
+  }
+
+  /** Something may have been offered. */
+  wake(): void {
+    this.#woken.abort();
+  }
+
+  /** Finishes the share in hand. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.wake();
+    await this.#loop;
+  }
+
+  async #run(): Promise<void> {
+    const { clock, log, standsBy } = this.#ports;
+    while (!this.#stopping.signal.aborted) {
+      this.#woken = new AbortController();
+      try {
+        if (standsBy() && (await this.#help())) continue;
+        await clock.sleep(POLL_MS, this.#woken.signal);
+      } catch (error) {
+        log.warn({ err: messageOf(error) }, 'this node cannot help the publisher');
+        await clock.sleep(PAUSE_MS, this.#stopping.signal);
+      }
+    }
+  }
+
+  /** Signs one share, if there is one; false when there is none. */
+  async #help(): Promise<boolean> {
+    const { shares, holder, clock, history } = this.#ports;
+    const head = await history.head();
+    const intent = head?.unfinished;
+    if (head === undefined || intent === undefined || !isShared(intent)) return false;
+    const published = await this.#published(head, intent);
+    if (published === undefined) return false;
+    const share = await shares.takeShare({ holder, now: clock.now(), ttlMs: CLAIM_MS });
+    if (share === undefined) return false;
+    told(this.#ports, share.mark);
+    if (share.snapshot !== intent.snapshot) return true;
+    await shares.shareDone({ ...share, digests: await this.#sign(published, intent, share) });
+    return true;
+  }
+
+  async #sign(published: PublishedBins, intent: Intent, { number, bins }: TakenShare): Promise<string[]> {
+    const { store, signer, nextSigner, clock, log, metrics } = this.#ports;
+    const ports = { store, signer, ...(nextSigner && { nextSigner }) };
+    const startedAt = clock.now();
+    const work = { ...intent, bins };
+    const digests = await writeBins(ports, published.roles, work, async ({ bin, version }) =>
+      (await loadBin(published, bin)).edit(new Map(), version, intent.expires.bin),
+    );
+    metrics.signatures.inc({ role: 'bin' }, (intent.keyids?.length ?? 1) * bins.length);
+    const durationMs = clock.now() - startedAt;
+    log.info({ snapshot: intent.snapshot, share: number, bins: bins.length, durationMs }, 'helped to sign');
+    return digests;
+  }
+
+  /** What is public before a publication; undefined when it was finished while this was read. */
+  async #published(head: Head, intent: Intent): Promise<PublishedBins | undefined> {
+    if (this.#view?.snapshot === intent.snapshot) return this.#view.published;
+    const { history, store } = this.#ports;
+    const states = await history.bins();
+    if (intent.bins.some(({ bin, version }) => states[bin]?.version !== version - 1)) return undefined;
+    const roles = await loadOfflineRoles(store, head);
+    const snapshot = await loadSnapshot(store, roles, intent.snapshot - 1);
+    const published = { store, roles, snapshot, digests: states.map(({ sha256 }) => sha256) };
+    this.#view = { snapshot: intent.snapshot, published };
+    return published;
+  }
+}
