@@ -22,6 +22,7 @@ import { addReconcileCommand } from './reconcile.ts';
 import { addServeCommand } from './serve.ts';
 import { Session, type CliContext, type GlobalOptions, type Perform } from './session.ts';
 import { addStatusCommand } from './status.ts';
+import { addWatchCommand } from './watch.ts';
 
 /** Runs one command; never rejects. */
 export async function runCli(args: readonly string[], context: CliContext): Promise<ExitStatus> {
@@ -91,6 +92,7 @@ Examples:
     addBacksignCommand,
     addPublishCommand,
     addStatusCommand,
+    addWatchCommand,
     addClientCommand,
     addProxyCommand,
     addFsckCommand,

@@ -1,20 +1,18 @@
 // Uploads that never end and clients (tuf-js and ours) that update without a pause, while something happens to a
 // repository: no update fails, no version goes back, nothing that was published vanishes.
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { Updater as OutsideUpdater } from 'tuf-js';
-import { expect, onTestFinished } from 'vitest';
+import { expect } from 'vitest';
 import { httpFetcher } from '../../src/client/http-fetcher.ts';
 import { Updater } from '../../src/client/updater.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { ROOT_AHEAD_MS } from '../../src/publish/import-desk.ts';
 import { MetadataDirectory } from '../../src/storage/metadata-directory.ts';
-import type { ObjectStore } from '../../src/storage/store.ts';
 import { eventually } from './publisher-process.ts';
 import { accept, targetOf, type TestRepository } from './repository.ts';
 import type { RunningClock } from './running-clock.ts';
+import { serveStore } from './store-server.ts';
 import { tempDir } from './temp-dir.ts';
 
 export interface Load {
@@ -39,7 +37,7 @@ interface Client {
 /** Time is the publisher's `clock`; where a root goes ahead, it jumps over the minute as soon as every client has it. */
 export async function clientsUnderLoad(repository: TestRepository, clock: RunningClock): Promise<Load> {
   const { store, ledger, rootBytes } = repository;
-  const all = await clients(await serve(store), rootBytes);
+  const all = await clients(await serveStore(store), rootBytes);
   const rounds = all.map(() => 0);
   const published: string[] = [];
   const done = new AbortController();
@@ -108,21 +106,6 @@ export async function clientsUnderLoad(repository: TestRepository, clock: Runnin
     },
     roots: () => Promise.all(all.map(({ directory }) => versionIn(directory, 'root.json'))),
   };
-}
-
-/** The public objects of a store, as any web server hands them out. */
-async function serve(store: ObjectStore): Promise<string> {
-  const server = createServer((request, response) => {
-    void store.get((request.url ?? '/').slice(1), 5_000_000).then((object) => {
-      response.writeHead(object === undefined ? 404 : 200).end(object?.bytes);
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
 async function clients(url: string, rootBytes: Uint8Array): Promise<Client[]> {
