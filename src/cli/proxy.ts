@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { parseDuration } from '../lib/duration.ts';
 import { CountersignError, messageOf } from '../lib/errors.ts';
 import { createLogger } from '../lib/log.ts';
-import { startProxy, type ProxyOptions } from '../proxy/start-proxy.ts';
+import type { ProxyOptions } from '../proxy/start-proxy.ts';
 import { MetadataDirectory } from '../storage/metadata-directory.ts';
 import type { Perform, Session } from './session.ts';
 
@@ -77,6 +77,8 @@ Examples:
           session.note('can make you install anything. Every file that is passed on unverified is logged.');
           log.warn('UNVERIFIED: package verification is disabled for this run');
         }
+        // Loaded when it is needed: the web server takes longer to load than most commands to run.
+        const { startProxy } = await import('../proxy/start-proxy.ts');
         const openStore = (directory: string) => MetadataDirectory.open(directory);
         const proxy = await startProxy(options, { clock, newId, log, openStore });
         if (session.json) session.answer({ json: { address: proxy.address }, text: '' });

@@ -5,7 +5,7 @@ import type { FileHandle } from 'node:fs/promises';
 import type { Fetcher } from '../client/fetcher.ts';
 import { HashCheck, type Hashes } from '../client/roles/file-reference.ts';
 import { placeOf } from '../client/roles/role-file.ts';
-import { CountersignError } from '../lib/errors.ts';
+import { CountersignError, hasCode } from '../lib/errors.ts';
 
 /** Bytes that are held back. The end record of a zip archive and its comment have at most 65,557. */
 export const HELD_BACK_BYTES = 256 * 1024;
@@ -93,7 +93,10 @@ export class Transfer {
   async #receive({ path, url, length, hashes }: Wanted, fetcher: Fetcher): Promise<void> {
     const what = placeOf(path.split('/').at(-1) ?? path);
     const check = new HashCheck(what, hashes);
-    const body = await fetcher.get(url, length);
+    const body = await fetcher.get(url, length).catch((error: unknown) => {
+      if (hasCode(error, 'metadata-too-large')) throw wrongLength(what, `more than ${length}`, length);
+      throw error;
+    });
     if (body === undefined) throw new CountersignError('not-found', `${url} does not exist`);
     for await (const chunk of body) {
       // TUF 5.7.3: "up to the number of bytes specified": endless data attack.
