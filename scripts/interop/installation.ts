@@ -26,7 +26,7 @@ export interface Upload {
   readonly path: string;
   readonly length: number;
   readonly sha256: string;
-  readonly content: string;
+  readonly content: string | Uint8Array;
 }
 
 /** Uploads named as a package index names files. */

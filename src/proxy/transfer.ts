@@ -91,7 +91,7 @@ export class Transfer {
   }
 
   async #receive({ path, url, length, hashes }: Wanted, fetcher: Fetcher): Promise<void> {
-    const what = placeOf(path.split('/').at(-1) ?? path);
+    const what = nameFor(path);
     const check = new HashCheck(what, hashes);
     const body = await fetcher.get(url, length).catch((error: unknown) => {
       if (hasCode(error, 'metadata-too-large')) throw wrongLength(what, `more than ${length}`, length);
@@ -126,6 +126,12 @@ export async function readChunk(handle: FileHandle, at: number, end: number): Pr
   const { bytesRead } = await handle.read(buffer, 0, buffer.length, at);
   if (bytesRead === 0) throw new CountersignError('store-unavailable', 'a file in the cache was cut off');
   return buffer.subarray(0, bytesRead);
+}
+
+/** What people call it. */
+function nameFor(path: string): string {
+  const [, project] = /^simple\/([a-z0-9.-]{1,128})\/index\.(?:json|html)$/.exec(path) ?? [];
+  return project === undefined ? placeOf(path.split('/').at(-1) ?? path) : `the page of ${project}`;
 }
 
 function wrongLength(what: string, actual: string, length: number): CountersignError {
