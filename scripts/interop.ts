@@ -11,6 +11,7 @@ import { checkConformance, conformanceSuite } from './interop/conformance.ts';
 import { postgresServer } from './interop/postgres.ts';
 import { installMoto, installOpenBao } from './interop/key-services.ts';
 import { checkFormat, renewalUnderLoad } from './interop/python-tuf.ts';
+import { installPip } from './interop/real-pip.ts';
 import { run } from './interop/run.ts';
 import { installSoftHsm } from './interop/softhsm.ts';
 
@@ -66,6 +67,9 @@ try {
     { what: "a ceremony's archive", work: () => namedSuites('ceremony-archive') },
   ]);
   await perform(await installMoto(), [{ what: 'AWS KMS', work: () => namedSuites('kms-signer') }]);
+  await perform(await installPip(), [
+    { what: 'installs through the proxy', work: () => namedSuites('proxy-pip') },
+  ]);
   await perform(await conformanceSuite(), [{ what: 'countersign client', work: checkConformance }]);
   await perform(await newestNode(), [{ what: 'npm test', work: wholeSuite }]);
 } finally {

@@ -272,7 +272,13 @@ async function untilAnswered(asked: Promise<Response>, { repository }: HostileUp
 
 describe('a hostile upstream: metadata', () => {
   test.each<[attack: string, act: (upstream: HostileUpstream) => void, said: RegExp]>([
-    ['freeze', ({ repository }) => { repository.clock.advance(40 * DAY); }, /role root expired at/],
+    [
+      'freeze',
+      ({ repository }) => {
+        repository.clock.advance(40 * DAY);
+      },
+      /role root expired at/,
+    ],
     [
       'rollback of the timestamp',
       ({ repository }) => {
