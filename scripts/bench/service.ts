@@ -135,6 +135,11 @@ export class MeasuredService {
     return kib === undefined ? undefined : (Number(kib) * 1024) / 1e6;
   }
 
+  /** `http://127.0.0.1:PORT` */
+  get address(): string {
+    return this.#address.origin;
+  }
+
   /** The process's number. */
   get pid(): number {
     return this.#child.pid ?? 0;

@@ -73,8 +73,8 @@ function customJson(custom: Canonicalizable): string {
   }
 }
 
-/** A value for a message: short, whatever it is. */
+/** A value for a message: whole when it is an ordinary path, short whatever it is. */
 export function quoted(value: unknown): string {
   const text = JSON.stringify(value);
-  return text.length <= 120 ? text : `${text.slice(0, 119)}…`;
+  return text.length <= 240 ? text : `${text.slice(0, 239)}…`;
 }

@@ -8,6 +8,8 @@ export interface BacksignReport {
   /** SHA-256 over all bins: equal for the same files, whoever signs them from wherever. */
   readonly digest: string;
   readonly binCount: number;
+  /** What was read; `serial`: the state of an index that says one. */
+  readonly sources: readonly { readonly name: string; readonly serial?: number }[];
   /** Files that are to be signed. */
   readonly files: number;
   /** Lines that name a file another line names in the same way. */
@@ -34,6 +36,10 @@ export function reportOf({ settings, read, prepared }: PreparedRun, result?: Bac
   return {
     digest,
     binCount,
+    sources: settings.sources.map(({ name, serial }) => ({
+      name,
+      ...(serial === undefined ? {} : { serial }),
+    })),
     files,
     repeated,
     refused: { count: read.refused.count, lines: read.refused.described },

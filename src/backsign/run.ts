@@ -19,6 +19,8 @@ export interface SourceSetting {
   readonly name: string;
   /** Absolute. */
   readonly path: string;
+  /** `_last-serial` of an index: the state that was read. */
+  readonly serial?: number;
 }
 
 export interface RunSettings {

@@ -93,11 +93,13 @@ async function begin(session: Session, folder: WorkFolder, request: BacksignRequ
     const listFile = folder.file('index.ndjson');
     try {
       const pagesFile = folder.file('pages.ndjson');
-      await crawl({ ...index, pagesFile, listFile, progress: reading.report });
+      const { clock } = session.context;
+      const { serial } = await crawl({ ...index, pagesFile, listFile, clock, progress: reading.report });
+      const source = { kind: 'list', name: index.url, path: listFile } as const;
+      sources.push({ ...source, ...(serial === undefined ? {} : { serial }) });
     } finally {
       reading.end();
     }
-    sources.push({ kind: 'list', name: index.url, path: listFile });
   }
   beginRun(folder, { sources, prefix, strict, binCount, since });
 }

@@ -143,12 +143,15 @@ async function writeReport(file: string, report: BacksignReport): Promise<void> 
   }
 }
 
-function answerOf(report: BacksignReport, { dryRun, folder }: BacksignRequest): Answer {
-  const { digest, files, repeated, refused, contradictory, bins, binCount, result } = report;
+function answerOf(report: BacksignReport, { dryRun, folder, offline }: BacksignRequest): Answer {
+  const { digest, sources, files, repeated, refused, contradictory, bins, binCount, result } = report;
   const lines = [
     `${dryRun ? 'would sign' : 'signed'} ${files} files in ${bins.length} of ${binCount} bins` +
       (result === undefined ? '' : `, public since snapshot ${result.snapshot}`),
     `digest of all files: ${digest}`,
+    ...sources.flatMap(({ name, serial }) =>
+      serial === undefined ? [] : [`${name} was read at serial ${serial}`],
+    ),
   ];
   if (repeated > 0) lines.push(`${repeated} lines say what another line says`);
   if (refused.count > 0) {
@@ -170,5 +173,9 @@ function answerOf(report: BacksignReport, { dryRun, folder }: BacksignRequest): 
     );
   }
   if (dryRun) lines.push(`next: countersign backsign --resume --state ${folder}`);
+  else if (offline !== undefined) {
+    const from = path.join(offline.directory, 'repository');
+    lines.push(`next: countersign copy --from file:${from} --to STORE, and the ledger beside it`);
+  }
   return { json: { dryRun, ...report }, text: lines.join('\n') };
 }

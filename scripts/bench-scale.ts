@@ -1,0 +1,119 @@
+// `npm run bench:scale`: back-signing and the life of a repository at PyPI's size, and docs/scale.md. Each stage leaves its
+// figures in the cache, and the page is written from what is there: `npm run bench:scale -- growth service`. `--quick`: all
+// of it on small lists, with the page in the cache.
+import * as fs from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
+import * as prettier from 'prettier';
+import { systemClock } from '../src/lib/clock.ts';
+import { growth, type Growth } from './scale/growth.ts';
+import { scalePage, scalePictures, type ScaleFigures } from './scale/page.ts';
+import { peerRun } from './scale/peer.ts';
+import { PYPI_FILES } from './scale/pypi-files.ts';
+import { serviceLife } from './scale/service-life.ts';
+import { liveThrough } from './scale/week.ts';
+
+const FULL = {
+  bins: 16_384,
+  sizes: [100_000, 1_000_000, PYPI_FILES],
+  weekOf: 1_000_000,
+  days: 7,
+  publications: 500,
+};
+const QUICK: typeof FULL = {
+  bins: 256,
+  sizes: [2000, 5000, 20_000],
+  weekOf: 2000,
+  days: 2,
+  publications: 20,
+};
+
+const isQuick = process.argv.includes('--quick');
+const plan = isQuick ? QUICK : FULL;
+const cache = join(
+  process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'),
+  'countersign',
+  isQuick ? 'scale-quick' : 'scale',
+);
+fs.mkdirSync(cache, { recursive: true });
+
+const STAGES = {
+  growth: async () => {
+    const sizes: Growth[] = [];
+    for (const files of plan.sizes) {
+      sizes.push(await growth(files, plan.bins, cache, folderOf(files)));
+      console.log(`bench: ${JSON.stringify(sizes.at(-1))}`);
+      keep('growth', sizes);
+    }
+  },
+  service: async () => {
+    keep('service', await serviceLife(folderOf(Math.max(...plan.sizes)), plan.publications));
+  },
+  week: async () => {
+    // The service's publications were of the index of PyPI's size; a week is written where a bin is small.
+    const week = await liveThrough(folderOf(plan.weekOf), plan.days, (hour) => {
+      if (hour % 12 === 0) console.log(`bench: hour ${hour}`);
+    });
+    keep('week', week);
+  },
+  peer: async () => {
+    const folder = join(cache, 'peer');
+    fs.rmSync(folder, { recursive: true, force: true });
+    fs.mkdirSync(folder);
+    keep('peer', await peerRun(cache, folder));
+  },
+  page: () => writePage(),
+} as const;
+
+function folderOf(files: number): string {
+  return join(cache, `index-${files}`);
+}
+
+function keep(name: keyof ScaleFigures, figures: unknown): void {
+  if (figures !== undefined) fs.writeFileSync(join(cache, `${name}.json`), JSON.stringify(figures));
+}
+
+function kept<K extends keyof ScaleFigures>(name: K): ScaleFigures[K] | undefined {
+  const file = join(cache, `${name}.json`);
+  return fs.existsSync(file) ? (JSON.parse(fs.readFileSync(file, 'utf8')) as ScaleFigures[K]) : undefined;
+}
+
+async function writePage(): Promise<void> {
+  const [peer, service, week] = [kept('peer'), kept('service'), kept('week')];
+  const figures: ScaleFigures = {
+    growth: kept('growth') ?? [],
+    ...(peer && { peer }),
+    ...(service && { service }),
+    ...(week && { week }),
+  };
+  const folder = isQuick ? cache : 'docs';
+  const page = join(folder, 'scale.md');
+  const options = (await prettier.resolveConfig('docs/scale.md')) ?? {};
+  const text = await prettier.format(scalePage(figures, systemClock.now()), {
+    ...options,
+    parser: 'markdown',
+  });
+  fs.writeFileSync(page, text);
+  for (const [name, picture] of scalePictures(figures)) fs.writeFileSync(join(folder, name), picture);
+  console.log(`bench: wrote ${page}`);
+}
+
+function isStage(name: string): name is keyof typeof STAGES {
+  return name in STAGES;
+}
+
+const asked = process.argv.slice(2).filter((argument) => argument !== '--quick');
+const unknown = asked.find((name) => !isStage(name));
+if (unknown !== undefined) {
+  console.error(`bench: there is no stage ${unknown}; there are ${Object.keys(STAGES).join(', ')}`);
+  process.exitCode = 2;
+} else {
+  const stages = asked.length > 0 ? asked.filter(isStage) : (Object.keys(STAGES) as (keyof typeof STAGES)[]);
+  for (const stage of stages) {
+    console.log(`bench: ${stage} …`);
+    const begun = performance.now();
+    await STAGES[stage]();
+    console.log(`bench: ${stage} done in ${((performance.now() - begun) / 1000).toFixed(0)} s`);
+  }
+}

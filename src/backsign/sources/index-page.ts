@@ -1,0 +1,108 @@
+// What the pages of a simple index say: PEP 691's JSON and PEP 503's HTML.
+import { CountersignError, messageOf } from '../../lib/errors.ts';
+import type { PageAnswer } from './index-request.ts';
+
+export interface ProjectList {
+  /** As they stand in addresses, ascending. */
+  readonly projects: readonly string[];
+  /** `_last-serial`: the state of the index. */
+  readonly serial?: number;
+}
+
+/** A file as a page names it. */
+export interface NamedFile {
+  /** As it stands there, perhaps relative to the page. */
+  readonly href: string;
+  readonly length?: number;
+  readonly sha256?: string;
+}
+
+/** @throws CountersignError `manifest-invalid` when it is no list of projects. */
+export function projectsOf({ text, isJson, serial, url }: PageAnswer): ProjectList {
+  const names = isJson ? undefined : hrefs(text).map(lastSegment);
+  const document = isJson ? parse(text, url) : undefined;
+  const listed = names ?? projectNames(document, url);
+  const meta = isObject(document) && isObject(document['meta']) ? document['meta'] : {};
+  const last = Number(meta['_last-serial'] ?? serial ?? Number.NaN);
+  // A listing of a directory has a link to the one above.
+  const projects = [...new Set(listed)].filter((name) => !['', '.', '..'].includes(name)).sort();
+  return { projects, ...(Number.isSafeInteger(last) ? { serial: last } : {}) };
+}
+
+/** @throws CountersignError `manifest-invalid` when it is no page of a project. */
+export function filesOf({ text, isJson, url }: PageAnswer): NamedFile[] {
+  if (!isJson) return hrefs(text).map((href) => ({ href, ...hashInFragment(href) }));
+  const document = parse(text, url);
+  const files = isObject(document) ? document['files'] : undefined;
+  if (!Array.isArray(files)) throw invalid(url, 'has no files');
+  return files.map((file: unknown) => {
+    if (!isObject(file) || typeof file['url'] !== 'string') throw invalid(url, 'has a file without a url');
+    const { size, hashes } = file;
+    const sha256 = isObject(hashes) ? hashes['sha256'] : undefined;
+    return {
+      href: file['url'],
+      ...(typeof size === 'number' ? { length: size } : {}),
+      ...(typeof sha256 === 'string' ? { sha256 } : {}),
+    };
+  });
+}
+
+function projectNames(document: unknown, url: string): string[] {
+  const projects = isObject(document) ? document['projects'] : undefined;
+  if (!Array.isArray(projects)) throw invalid(url, 'has no projects');
+  return projects.map((project: unknown) => {
+    if (!isObject(project) || typeof project['name'] !== 'string') {
+      throw invalid(url, 'has a project without a name');
+    }
+    return normalized(project['name']);
+  });
+}
+
+/** PEP 503 "Normalized Names". */
+function normalized(name: string): string {
+  return name.replaceAll(/[-_.]+/g, '-').toLowerCase();
+}
+
+function lastSegment(href: string): string {
+  const [path = ''] = href.split(/[?#]/);
+  return decoded(path.split('/').filter(Boolean).at(-1) ?? '') ?? '';
+}
+
+/** PEP 503: "the hash … as the URL fragment". */
+function hashInFragment(href: string): { sha256?: string } {
+  const [, sha256] = /#(?:.*&)?sha256=([0-9a-f]{64})(?:&|$)/.exec(href) ?? [];
+  return sha256 === undefined ? {} : { sha256 };
+}
+
+/** Percent-encoding undone; undefined where it is malformed. */
+export function decoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function hrefs(html: string): string[] {
+  // What is commented out is not on the page.
+  const visible = html.replaceAll(/<!--[^]*?-->/g, '');
+  return [...visible.matchAll(/<a\s[^>]*?href\s*=\s*(?:"([^"]*)"|'([^']*)')/gi)].map((match) =>
+    (match[1] ?? match[2] ?? '').trim().replaceAll('&amp;', '&'),
+  );
+}
+
+function parse(text: string, url: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw invalid(url, `is not JSON: ${messageOf(error)}`);
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+function invalid(url: string, problem: string): CountersignError {
+  return new CountersignError('manifest-invalid', `${url} ${problem}`);
+}
