@@ -113,7 +113,8 @@ describe.skipIf(openBao.program === undefined)(`three nodes on ${openBao.name} $
 async function lastWords({ nodes }: Cluster): Promise<string> {
   const logs = await Promise.all(nodes.map(({ logFile }) => readFile(logFile, 'utf8')));
   return logs
-    .map((log, index) => `node ${index + 1}:\n${log.trimEnd().split('\n').slice(-40).join('\n')}`)
+    .map((log) => log.split('\n').filter((line) => line !== '' && !line.includes('"msg":"request"')))
+    .map((lines, index) => `node ${index + 1}:\n${lines.slice(-20).join('\n')}`)
     .join('\n');
 }
 

@@ -7,6 +7,7 @@ import type { LedgerWatcher } from '../../src/ledger/ledger.ts';
 import { openPostgresLedger, type PostgresLedger } from '../../src/ledger/postgres-ledger.ts';
 import type { PostgresLocation } from '../../src/ledger/postgres-location.ts';
 import { openSqliteLedger } from '../../src/ledger/sqlite-ledger.ts';
+import { checkedChain, ledgerLines } from '../../src/publish/audit-chain.ts';
 import { publish, refused } from '../contracts/ledger.contract.ts';
 import { digests, event, intent, target } from '../support/ledger-fixtures.ts';
 import { eventually } from '../support/publisher-process.ts';
@@ -403,6 +404,28 @@ describe('copy from SQLite', () => {
     expect(next!.position).toBe(4_501);
     expect(await ledger.placeOrder('renew-all', '', 1)).toBe(2);
     await refused('not-empty', copyLedger(path, server.access(location)));
+  });
+
+  test('the audit log comes with it, and its chain goes on where it ended', async () => {
+    const path = `${await tempDir()}/ledger.db`;
+    const source = await filled(path);
+    const before = await source.auditLines(0, 100);
+    expect(before.map(({ text }) => (JSON.parse(text) as { kind: string }).kind)).toEqual([
+      'began',
+      ...['announced', 'signed'],
+      ...['announced', 'signed'],
+    ]);
+    await source.close();
+    const copy = await copyLedger(path, server.access(location));
+    expect(copy.rows).toMatchObject({ audit: before.length });
+    const ledger = await open();
+    expect(await ledger.auditLines(0, 100)).toEqual(before);
+    await publish(ledger, intent(3));
+    const chain: string[] = [];
+    for await (const { record } of checkedChain(ledgerLines(ledger))) chain.push(record.kind);
+    expect(chain).toEqual(['began', ...Array.from({ length: 3 }, () => ['announced', 'signed']).flat()]);
+    const next = (await ledger.auditLines(before.length, 1))[0];
+    expect(JSON.parse(next?.text ?? '')).toMatchObject({ previous: before.at(-1)?.hash });
   });
 
   test('a source in use, one that is written to meanwhile, and one that is not there are refused', async () => {

@@ -93,7 +93,11 @@ export class Faults {
     if (postgres === undefined || s3 === undefined) return;
     this.kinds = {
       ...this.kinds,
-      'fill the disk of the S3 server': () => fillDisk(s3),
+      'fill the disk of the S3 server': async () => {
+        await fillDisk(s3);
+        // It may refuse writes for good then: whoever made room starts it again.
+        await ports.cluster.s3.crash();
+      },
       'fill the disk of PostgreSQL': async () => {
         await fillDisk(postgres);
         // A server that could not even write its log has ended itself: whoever made room starts it again.
