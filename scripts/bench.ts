@@ -13,6 +13,7 @@ import { modelIndex, workingCopy, type ModelIndex } from './bench/model-index.ts
 import { peerFigures, peerPython, type PeerFigures } from './bench/peer.ts';
 import { performancePage, rounded } from './bench/report.ts';
 import { MeasuredService } from './bench/service.ts';
+import { stackPartOf, withStackPart } from './bench/stack/report.ts';
 
 const FULL = {
   bins: 16_384,
@@ -130,7 +131,8 @@ try {
     console.log(`bench: ${name}: ${value === undefined ? 'not measured' : `${rounded(value)} ${unit}`}`);
   }
   if (!quick) {
-    const page = performancePage(figures, systemClock.now());
+    const before = await fs.readFile(PAGE, 'utf8').catch(() => '');
+    const page = withStackPart(performancePage(figures, systemClock.now()), stackPartOf(before));
     const options = (await prettier.resolveConfig(PAGE)) ?? {};
     await fs.writeFile(PAGE, await prettier.format(page, { ...options, parser: 'markdown' }));
     console.log(`bench: wrote ${PAGE}`);

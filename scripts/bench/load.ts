@@ -21,7 +21,8 @@ interface WireReceipts {
 const RUN = randomInt(2 ** 20) * 2 + 1;
 let counter = 0;
 
-function nextEvent(): { id: string; changes: readonly unknown[] } {
+/** An event that adds one new file. */
+export function nextEvent(): { id: string; changes: readonly unknown[] } {
   const { path, target } = modelFile(RUN, counter++);
   return { id: `bench-${RUN}-${counter}`, changes: [{ op: 'add', path, ...target }] };
 }

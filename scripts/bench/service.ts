@@ -20,6 +20,12 @@ log-level: info
 /** Milliseconds after which a service that does not get ready is given up. */
 const START_LIMIT_MS = 60_000;
 
+export interface ServiceSetting {
+  /** `countersign.yaml`. */
+  readonly configuration?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 export interface Answer {
   readonly status: number;
   readonly body: Buffer;
@@ -40,15 +46,20 @@ export class MeasuredService {
     this.startMs = performance.now() - begun;
   }
 
-  /** Starts the service in `folder`, a working copy of the index. */
-  static async start(folder: string, nodeOptions: readonly string[] = []): Promise<MeasuredService> {
-    await fs.writeFile(join(folder, 'countersign.yaml'), CONFIGURATION);
+  /** Starts the service in `folder`, a working copy of the index, on embedded defaults or as it is told. */
+  static async start(
+    folder: string,
+    nodeOptions: readonly string[] = [],
+    { configuration = CONFIGURATION, env = {} }: ServiceSetting = {},
+  ): Promise<MeasuredService> {
+    await fs.writeFile(join(folder, 'countersign.yaml'), configuration);
     const begun = performance.now();
     const child = spawn(
       process.execPath,
       [...nodeOptions, join(import.meta.dirname, '../../src/main.js'), 'serve', '--json'],
       {
         cwd: folder,
+        env: { ...process.env, ...env },
         stdio: ['ignore', 'pipe', 'pipe'],
       },
     );
