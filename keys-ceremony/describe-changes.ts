@@ -1,5 +1,6 @@
 // What a ceremony changes, in words: what each signer reads before signing, and compares with what was agreed.
 import { parseExpires } from '../src/tuf/lifetimes.ts';
+import type { BinLayout } from '../src/tuf/bins.ts';
 import { binTrust } from '../src/tuf/delegations.ts';
 import type { RoleKeys } from '../src/tuf/metadata.ts';
 import { offlineRoles } from './lint-keys.ts';
@@ -125,6 +126,21 @@ function binsLines(after: Roles, previous: Roles | undefined): string[] {
     was === undefined ? '' : same ? ' (as before)' : ` (was ${was.count}, in the form ${was.format})`;
   return [
     `  delegates to ${now.count} bins, in the form ${now.format}${before}`,
+    ...(previous === undefined
+      ? []
+      : layoutLines(binTrust(after.bins).layout, binTrust(previous.bins).layout)),
     ...onlineLines('the bins', binTrust(after.bins), previous && binTrust(previous.bins)),
   ];
+}
+
+/** New bins have new names: what is read aloud must say which. */
+function layoutLines(now: BinLayout, was: BinLayout): string[] {
+  if (now.isSame(was)) return [];
+  const ends = ({ first, count }: BinLayout): readonly [number, number] => [first, first + count - 1];
+  const [names, former] = [now, was].map((layout) =>
+    ends(layout)
+      .map((bin) => layout.name(bin))
+      .join(' to '),
+  );
+  return [`  the bins are ${names ?? ''}; ${former ?? ''} are written no longer and stay in the snapshot`];
 }

@@ -1,11 +1,10 @@
 // Lint rules about what changes from one ceremony to the next, and what clients do when it does.
-import { BinLayout } from '../src/tuf/bins.ts';
+import type { BinLayout } from '../src/tuf/bins.ts';
 import { binsTrust, binTrust } from '../src/tuf/delegations.ts';
 import { MAX_METADATA_BYTES } from '../src/tuf/metadata-limits.ts';
 import type { RoleKeys } from '../src/tuf/metadata.ts';
 import { refusal, warning, type Finding } from './finding.ts';
 import type { LintSubject } from './lint-subject.ts';
-import { onlineRoles } from './lint-keys.ts';
 import { binsForm } from './propose.ts';
 
 /** Bytes of one signature in a file, key id and punctuation included: the longest kind, RSA with 4,096 bits. */
@@ -118,36 +117,35 @@ function bins({ after, previous, proposal }: LintSubject): Finding[] {
       warning('bins-format', `bins are delegated as ${now.format} (was ${before.format}): ${clients}`),
     );
   }
-  if (before.count !== now.count) {
+  const layouts = [binTrust(previous.bins).layout, binTrust(after.bins).layout] as const;
+  if (!layouts[0].isSame(layouts[1])) {
+    const names = `${layouts[1].prefix}-… instead of ${layouts[0].prefix}-…`;
     found.push(
       warning(
         'bins-count',
-        `there are ${now.count} bins (was ${before.count}): the import signs every bin anew`,
+        `there are ${now.count} bins (was ${before.count}), named ${names}: the import writes all of them before it ` +
+          'publishes this role, and every client reads its bins anew',
       ),
     );
-    found.push(...names(before.count, now.count, after, previous));
+    found.push(...onlineKeyOfBins(...layouts, after, previous));
   }
   return found;
 }
 
-/** TUF 5.5.5: no role leaves the snapshot. Clients forget their snapshot only when its key was rotated: TUF 5.3.11. */
-function names(
-  before: number,
-  now: number,
+/** New bins are written while the ones of before are read: one online key must be good for both. */
+function onlineKeyOfBins(
+  { count: before }: BinLayout,
+  { count }: BinLayout,
   after: LintSubject['after'],
   previous: NonNullable<LintSubject['previous']>,
 ): Finding[] {
-  const last = new BinLayout(before).name(before - 1);
-  if (new BinLayout(now).parse(last) !== undefined) return [];
-  const kept = previous.root.roles.snapshot.keyids.find((keyid) =>
-    onlineRoles(after).some(({ role, keyids }) => role === 'snapshot' && keyids.includes(keyid)),
-  );
-  if (kept === undefined) return [];
+  const now = binTrust(after.bins).keyids;
+  if (binTrust(previous.bins).keyids.some((keyid) => now.includes(keyid))) return [];
   return [
     refusal(
-      'bins-names',
-      `with ${now} bins instead of ${before} the role ${last} leaves the snapshot, which clients refuse as long as ` +
-        `key ${kept} signs it: replace the online key in the same ceremony`,
+      'bins-key',
+      `${count} bins instead of ${before}, and another online key for them: take two ceremonies, one for the bins and one ` +
+        'for the key',
     ),
   ];
 }

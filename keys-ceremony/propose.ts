@@ -1,6 +1,6 @@
 // From a plan to the roles that it asks for: root, targets and bins as they would be signed. Pure; whether it is wise is
 // for the lint rules to say.
-import { BinLayout } from '../src/tuf/bins.ts';
+import { BinLayout, nextBinLayout } from '../src/tuf/bins.ts';
 import { binsPathPatterns, binsTrust, binTrust, type DelegationFormat } from '../src/tuf/delegations.ts';
 import { formatExpires } from '../src/tuf/lifetimes.ts';
 import { SPEC_VERSION, type PublicKey, type RoleKeys, type Root, type Targets } from '../src/tuf/metadata.ts';
@@ -96,7 +96,8 @@ function proposeTargets(source: ProposalSource, planned: PlannedTargets): Target
 
 function proposeBins(source: ProposalSource, planned: PlannedBins): Targets {
   const keys = new Map(source.online.map(({ keyid, key }) => [keyid, key]));
-  const layout = new BinLayout(planned.count);
+  const before = source.previous && binTrust(source.previous.bins).layout;
+  const layout = before === undefined ? new BinLayout(planned.count) : nextBinLayout(before, planned.count);
   const keyids = source.online.map(({ keyid }) => keyid);
   return {
     ...frame(source, 'bins', planned.lifetimeMs),

@@ -13,6 +13,7 @@ import { sortPartition, type Conflict, type SortedBin } from './sort-partition.t
 
 /** A bin of a sorted partition as the index of the working folder has it. */
 export interface IndexedBin {
+  /** Counted from the first bin of the repository's layout: a folder does not depend on which one that is. */
   readonly bin: number;
   readonly count: number;
   /** Bytes of its entries. */
@@ -119,13 +120,13 @@ export class BinWork {
     for (const indexed of bins) {
       const { layout } = this.#bins.snapshot;
       try {
-        const base = await loadBin(this.#bins, indexed.bin);
+        const base = await loadBin(this.#bins, layout.first + indexed.bin);
         const size = base.signed.length + indexed.bytes + FRAME_BYTES;
         if (size > MAX_SIGNED_BYTES) {
           problems.push({
             code: 'metadata-too-large',
             message:
-              `${layout.name(indexed.bin)} would have up to ${size} bytes, at most ${MAX_SIGNED_BYTES} are allowed: ` +
+              `${layout.name(layout.first + indexed.bin)} would have up to ${size} bytes, at most ${MAX_SIGNED_BYTES} are allowed: ` +
               'the repository needs more bins',
           });
           continue;
@@ -150,9 +151,10 @@ export class BinWork {
     const sorted = await sortedBins(file);
     const left = new Set(except);
     const { snapshot, roles, store } = this.#bins;
-    const wanted = new Map(bins.map((indexed) => [indexed.bin, indexed]));
+    const { first } = snapshot.layout;
+    const wanted = new Map(bins.map((indexed) => [first + indexed.bin, indexed]));
     const intent = {
-      bins: bins.map(({ bin }) => ({ bin, version: snapshot.versionOf(bin) + 1 })),
+      bins: bins.map(({ bin }) => ({ bin: first + bin, version: snapshot.versionOf(first + bin) + 1 })),
       at,
       ...(keyids === undefined ? {} : { keyids }),
     };
@@ -173,7 +175,7 @@ export class BinWork {
     const removed: string[] = [];
     let sorted: ReadonlyMap<number, SortedBin> | undefined;
     for (const indexed of bins) {
-      const base = await loadBin(this.#bins, indexed.bin);
+      const base = await loadBin(this.#bins, this.#bins.snapshot.layout.first + indexed.bin);
       if (sha256Hex(base.entryBytes) === indexed.sha256) {
         agreed += indexed.count;
         continue;

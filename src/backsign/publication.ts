@@ -100,6 +100,7 @@ export class Backsigner implements BacksignDesk {
       return undefined;
     }
     const { snapshot, roles } = published;
+    const { first } = snapshot.layout;
     return {
       snapshot: head.snapshot + 1,
       timestamp: head.timestamp + 1,
@@ -108,7 +109,7 @@ export class Backsigner implements BacksignDesk {
       roles: head.roles,
       events: [],
       rejected: [],
-      bins: bins.map(({ bin }) => ({ bin, version: snapshot.versionOf(bin) + 1 })),
+      bins: bins.map(({ bin }) => ({ bin: first + bin, version: snapshot.versionOf(first + bin) + 1 })),
       keyids: signersNamedBy(ports, roles.binTrust).map(({ keyid }) => keyid),
       backsign: { order: order.digest, except },
     };
@@ -126,7 +127,8 @@ export class Backsigner implements BacksignDesk {
     const { folder, digest } = parseOrder(content);
     const work = new WorkFolder(folder);
     const prepared = orderedFiles(work, digest);
-    const wanted = new Set(intent.bins.map(({ bin }) => bin));
+    const { first } = snapshot.layout;
+    const wanted = new Set(intent.bins.map(({ bin }) => bin - first));
     const partitions = byPartition(prepared)
       .map((bins, number) => ({ number, bins: bins.filter(({ bin }) => wanted.has(bin)) }))
       .filter(({ bins }) => bins.length > 0);
@@ -155,7 +157,7 @@ export class Backsigner implements BacksignDesk {
       this.#options.progress?.(done, intent.bins.length);
     });
     const sealed = await sealSnapshot(signersNamedBy(ports, roles.snapshotTrust), roles, next);
-    const written = intent.bins.map(({ bin }) => nextDigests[bin] ?? '');
+    const written = intent.bins.map(({ bin }) => nextDigests[bin - first] ?? '');
     const timestampAfter = await publishSnapshot(
       ports,
       roles,
@@ -208,7 +210,7 @@ export class Backsigner implements BacksignDesk {
       next += numbers.length;
     }
     open.nextAfter = next;
-    const touched = new Set(bins.map(({ bin }) => bin));
+    const touched = new Set(bins.map(({ bin }) => layout.first + bin));
     return { bins, except: [...removed].filter((path) => touched.has(layout.indexOf(path))).sort() };
   }
 

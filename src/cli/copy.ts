@@ -138,7 +138,14 @@ async function ledgerView(
     const trustedRoot = Buffer.from(head.unfinished?.replaces?.trustedRoot ?? head.trustedRoot);
     // Bins are known for the last publication that was finished; a service that runs is past it in a moment.
     const snapshot = head.unfinished === undefined ? head.snapshot : head.snapshot - 1;
-    return { trustedRoot, ...(live === true ? {} : { ledgerBins: { snapshot, bins: await ledger.bins() } }) };
+    return {
+      trustedRoot,
+      ...(live === true
+        ? {}
+        : {
+            ledgerBins: { snapshot, bins: new Map((await ledger.bins()).map((state) => [state.bin, state])) },
+          }),
+    };
   } finally {
     await ledger.close();
   }

@@ -2,10 +2,16 @@
 import path from 'node:path';
 import type { Command } from 'commander';
 import { asBuffer } from '../lib/bytes.ts';
-import { parseBundle, verifyBundle } from '../tuf/bundle.ts';
+import type { History } from '../ledger/ledger.ts';
+import { parseBundle, verifyBundle, type VerifiedBundle } from '../tuf/bundle.ts';
 import { readBundle } from './bootstrap.ts';
+import { forecastImport, forecastText } from './import-forecast.ts';
 import { placeOrder } from './operator-order.ts';
-import type { Perform } from './session.ts';
+import { startProgress } from './progress.ts';
+import type { Perform, Session } from './session.ts';
+
+/** Milliseconds between two looks at how many bins are written. */
+const LOOK_MS = 1000;
 
 export function addImportCommand(program: Command, perform: Perform): void {
   program
@@ -16,6 +22,7 @@ export function addImportCommand(program: Command, perform: Perform): void {
       '--compromised',
       'the online key was stolen: sign every bin with the new one in the same publication',
     )
+    .option('--dry-run', 'say what would change, and what another number of bins costs; order nothing')
     .option('--no-wait', 'answer when the ledger has the bundle, not when it is published')
     .addHelpText(
       'after',
@@ -25,8 +32,12 @@ It must continue what is published: the same roots, no version that goes back, n
 and no key dropped that clients still need. The same bundle may be imported again: nothing happens then.
 A root that keeps the old targets keys is published a minute ahead of targets and bins.
 
+With another number of bins all new bins are published first, under names of their own, and then the role
+that delegates to them. Uploads go on in between. The names of before stay in the snapshot.
+
 Examples:
   countersign import /media/usb/2027-renewal/bundle.json
+  countersign import bundle.json --dry-run          # also: what another number of bins would cost
   countersign import bundle.json --no-wait --json
   countersign import --compromised bundle.json      # see docs/operations.md, "The online key was stolen"`,
     )
@@ -35,12 +46,22 @@ Examples:
         const { clock, cwd } = session.context;
         const bytes = await readBundle(path.resolve(cwd, name));
         // The publisher decides; what is wrong with the bundle by itself is said at once.
-        await verifyBundle(parseBundle(bytes), clock.now());
+        const bundle = await verifyBundle(parseBundle(bytes), clock.now());
+        const compromised = options['compromised'] === true;
+        // After a theft nothing in the store is looked at before the new key has signed it.
+        const forecast = compromised ? undefined : await forecastImport(session, bundle);
+        if (options['dryRun'] === true) {
+          const text = forecast === undefined ? 'every bin would be signed again' : forecastText(forecast);
+          return { json: { dryRun: true, ...forecast }, text };
+        }
+        if (forecast?.rebin !== undefined) session.note(forecastText(forecast));
+        const watch = forecast?.rebin && watchBins(session, bundle);
         const report = await placeOrder(session, {
-          kind: options['compromised'] === true ? 'import-compromised' : 'import',
+          kind: compromised ? 'import-compromised' : 'import',
           content: asBuffer(bytes).toString('utf8'),
           wait: options['wait'] !== false,
-        });
+          ...(watch === undefined ? {} : { look: watch.look }),
+        }).finally(() => watch?.end());
         const { order, snapshot } = report;
         const text =
           snapshot === undefined
@@ -49,4 +70,25 @@ Examples:
         return { json: report, text };
       }),
     );
+}
+
+/** Shows how many of the new bins are written, whoever writes them. */
+function watchBins(
+  session: Session,
+  { layout }: VerifiedBundle,
+): { look: (ledger: History) => Promise<void>; end: () => void } {
+  const { clock } = session.context;
+  const progress = startProgress(session, 'bins', { name: 'bins', size: 1 });
+  let looked = Number.NEGATIVE_INFINITY;
+  return {
+    look: async (ledger) => {
+      if (clock.now() - looked < LOOK_MS) return;
+      looked = clock.now();
+      const written = (await ledger.bins()).filter(({ bin }) => layout.has(bin)).length;
+      progress.report(written, layout.count);
+    },
+    end: () => {
+      progress.end();
+    },
+  };
 }

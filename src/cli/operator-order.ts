@@ -21,6 +21,8 @@ export interface OrderRequest {
   readonly content?: string;
   /** False: answers as soon as the order is durable. */
   readonly wait: boolean;
+  /** Looked at again and again while the order is waited for: how far it is. */
+  readonly look?: (ledger: History) => Promise<void>;
   /** Of an order to back-sign: who adds the prepared files when this process publishes. */
   readonly backsign?: BacksignDesk;
 }
@@ -51,8 +53,8 @@ export async function placeOrder(session: Session, request: OrderRequest): Promi
     const served = lease !== undefined && lease.until > clock.now() && !isGone(lease.holder);
     if (served) session.note(`order ${order} waits for the publisher ${lease.holder}`);
     const snapshot = served
-      ? await settled(session, ledger, order)
-      : await publishUntilSettled(session, loaded, ledger, order, request.backsign);
+      ? await settled(session, ledger, order, request)
+      : await publishUntilSettled(session, loaded, ledger, order, request);
     return { order, snapshot };
   } finally {
     await ledger.close();
@@ -64,8 +66,9 @@ async function publishUntilSettled(
   { config, secrets }: LoadedConfig,
   ledger: Ledger & History,
   order: number,
-  backsign?: BacksignDesk,
+  request: OrderRequest,
 ): Promise<number> {
+  const { backsign } = request;
   const { clock } = session.context;
   session.note(`no service publishes now: carrying out order ${order} here`);
   const signers = await openSigners(config, secrets, {
@@ -92,7 +95,7 @@ async function publishUntilSettled(
     });
     publisher.start();
     try {
-      return await settled(session, ledger, order, publisher);
+      return await settled(session, ledger, order, request, publisher);
     } finally {
       await publisher.stop();
     }
@@ -106,6 +109,7 @@ async function settled(
   { context: { clock, stopRequested } }: Session,
   ledger: History,
   order: number,
+  { look }: OrderRequest,
   publisher?: Publisher,
 ): Promise<number> {
   const stopping = new AbortController();
@@ -114,6 +118,7 @@ async function settled(
   });
   for (;;) {
     const state = await ledger.orderState(order);
+    await look?.(ledger);
     if (state?.state === 'done') return state.snapshot;
     if (state?.state === 'refused') throw new CountersignError(knownCode(state.code), state.reason);
     const status = publisher?.status();

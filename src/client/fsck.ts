@@ -83,24 +83,26 @@ async function* checkCurrentBins(
   snapshot: SnapshotDocument,
   { now, ledger, progress }: FsckOptions,
 ): AsyncGenerator<Violation> {
-  const { layout } = snapshot;
-  const trust = await offline.trustOf(snapshot, now);
+  const current = await offline.trustOf(snapshot, now);
   const known = ledger && (await LedgerBins.read(ledger, snapshot.version));
   yield* findings.drain();
   const check = async (index: number): Promise<Findings> => {
     const own = new Findings();
     const version = snapshot.versionOf(index);
+    const layout = snapshot.layoutOf(index);
     const name = versionedName(layout.name(index), version);
+    // Bins that are being prepared are signed by the key of the current ones (ADR 20).
+    const trust = current && { ...current, layout };
     const bytes = await readObject(source, own, name, MAX_METADATA_BYTES.targets, 'tuf-5.6.1');
     const bin = bytes && trust && (await checkBin(own, name, bytes, { index, version, trust, now }));
     known?.check(own, name, index, version, bin?.expires);
     return own;
   };
-  for (let first = 0; first < layout.count; first += PORTION) {
-    const length = Math.min(PORTION, layout.count - first);
-    const portion = Array.from({ length }, (_, offset) => first + offset);
+  const bins = snapshot.kept;
+  for (let done = 0; done < bins.length; done += PORTION) {
+    const portion = bins.slice(done, done + PORTION);
     for (const own of await mapConcurrent(portion, READS_IN_FLIGHT, check)) yield* own.drain();
-    progress?.(first + length, layout.count);
+    progress?.(done + portion.length, bins.length);
   }
 }
 

@@ -4,7 +4,6 @@ import { Type } from 'typebox';
 import type { History, SnapshotChanges, TargetChange } from '../ledger/ledger.ts';
 import { CountersignError } from '../lib/errors.ts';
 import type { PublisherStatus } from '../publish/status.ts';
-import { BinLayout } from '../tuf/bins.ts';
 import { TargetSchema } from './event-schema.ts';
 import { ProblemError, requestInvalid } from './problem.ts';
 
@@ -81,15 +80,18 @@ export async function* snapshotsAfter(history: History, after: number): AsyncGen
 
 /** One snapshot's changes as a line of JSON, without the line end. */
 export function changesLine(changes: SnapshotChanges, status: PublisherStatus): string {
-  const count = status.published?.binCount;
-  if (count === undefined) throw new CountersignError('not-bootstrapped', 'the bin count is not known yet');
-  const layout = new BinLayout(count);
+  const layouts = status.published?.layouts;
+  if (layouts === undefined) throw new CountersignError('not-bootstrapped', 'the bins are not known yet');
+  const nameOf = (bin: number): string | undefined => layouts.find((layout) => layout.has(bin))?.name(bin);
   const of = (op: TargetChange['op']): TargetChange[] => changes.changes.filter((change) => change.op === op);
   const told = ({ path, target }: TargetChange): object => ({ path, ...target });
   return JSON.stringify({
     snapshot: changes.snapshot,
     at: new Date(changes.at).toISOString(),
-    bins: changes.bins.map(({ bin, version }) => ({ name: layout.name(bin), version })),
+    bins: changes.bins.flatMap(({ bin, version }) => {
+      const name = nameOf(bin);
+      return name === undefined ? [] : [{ name, version }];
+    }),
     added: of('added').map(told),
     replaced: of('replaced').map(told),
     removed: of('removed').map(({ path }) => path),

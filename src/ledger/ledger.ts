@@ -72,6 +72,8 @@ export interface Intent {
   readonly trustedRoot?: string;
   /** Set when this publication adds files that were prepared by back-signing: their order, and paths left out of it. */
   readonly backsign?: BacksignedFiles;
+  /** Set when `bins` are those of a layout that is going to replace the current one, or does so now. */
+  readonly rebin?: { readonly count: number; readonly generation: number };
   /** Set with `bundle` by an import: what was trusted until then, and is public until the publication is finished. */
   readonly replaces?: Pick<Head, 'roles' | 'trustedRoot'>;
 }
@@ -310,7 +312,7 @@ export interface History {
   /** Counts, for status pages and backpressure. */
   backlog(): Promise<{ readonly events: number; readonly oldestAcceptedAt?: number }>;
 
-  /** Every bin's current version and lifetime, in order of `bin`. */
+  /** Version and lifetime of every bin that was ever published, former and coming layouts included, in order of `bin`. */
   bins(): Promise<BinState[]>;
 
   /** The newest snapshot that was finished at or before time `ms`, if any. */

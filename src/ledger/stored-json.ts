@@ -38,6 +38,7 @@ const IntentShape = Type.Object({
   bundle: Type.Optional(Type.String()),
   trustedRoot: Type.Optional(Type.String()),
   backsign: Type.Optional(Type.Object({ order: Type.String(), except: Type.Array(Type.String()) })),
+  rebin: Type.Optional(Type.Object({ count: Version, generation: Version })),
   replaces: Type.Optional(Type.Object({ roles: Roles, trustedRoot: Type.String() })),
 });
 

@@ -1,6 +1,7 @@
 // What the audit log says about the files of a store. Memory grows with the files that the store holds and with the
 // number of bins, never with the age of the log.
 import { signedBins, parseBins } from '../ledger/audit-record.ts';
+import { layoutThatEndsWith, type BinLayout } from '../tuf/bins.ts';
 import { versionedName, parseVersionedName } from '../tuf/layout.ts';
 import type { SnapshotDocument } from '../tuf/snapshot-document.ts';
 import type { ChainedRecord } from './audit-chain.ts';
@@ -44,7 +45,7 @@ export class Expectations {
     this.#store = store;
     for (const name of store.names) {
       const parsed = parseVersionedName(name);
-      const bin = parsed && store.oldest.layout.parse(parsed.role);
+      const bin = parsed && store.newest.parseName(parsed.role);
       if (parsed === undefined || bin === undefined) continue;
       this.#stored.set(bin, [...(this.#stored.get(bin) ?? []), parsed.version]);
     }
@@ -67,10 +68,10 @@ export class Expectations {
       case 'announced':
       case 'resumed': {
         const { snapshot, timestamp } = record;
-        const { layout } = this.#store.oldest;
-        const bins = parseBins(record.bins).map(({ bin, version }) =>
-          versionedName(layout.name(bin), version),
-        );
+        const announced = parseBins(record.bins);
+        // The first bins of a layout that is begun end with its last one.
+        const begun = layoutThatEndsWith(announced.at(-1)?.bin ?? 0);
+        const bins = announced.flatMap(({ bin, version }) => this.#name(bin, version, begun) ?? []);
         const names = new Set([...bins, versionedName('snapshot', snapshot)]);
         this.#pending = { snapshot, timestamp, names };
         return;
@@ -91,15 +92,16 @@ export class Expectations {
     if (timestamp.version === this.#store.timestamp) {
       this.#timestamps.push({ sha256: timestamp.sha256, record: line.number });
     }
-    const { layout } = this.#store.oldest;
     for (const { bin, version, sha256 } of signedBins(record)) {
       const before = this.#newestOf.get(bin);
       if (record.kind === 'adopted') this.#lostBins(bin, before ?? 0, version);
       else if (before === undefined && this.#began > 0) this.#lostBins(bin, 0, version);
       this.#newestOf.set(bin, version);
-      this.#account(versionedName(layout.name(bin), version), sha256, line.number, {
-        needed: version >= this.#store.oldest.versionOf(bin),
-      });
+      const name = this.#name(bin, version);
+      if (name === undefined) continue;
+      // Older versions were collected, and so are layouts that the oldest snapshot no longer reads.
+      const oldest = this.#store.oldest.keptVersion(bin) ?? (this.#isLater(bin) ? 1 : Infinity);
+      this.#account(name, sha256, line.number, { needed: version >= oldest });
     }
   }
 
@@ -153,6 +155,19 @@ export class Expectations {
     this.#accounts.set(name, [...(this.#accounts.get(name) ?? []), { sha256, record }]);
   }
 
+  /** Undefined: a bin of a layout that has left the snapshot, whose names nobody can tell any more. */
+  #name(bin: number, version: number, begun?: BinLayout): string | undefined {
+    const known = [...this.#store.newest.layouts, ...(begun === undefined ? [] : [begun])];
+    const layout = known.find((each) => each.has(bin));
+    return layout && versionedName(layout.name(bin), version);
+  }
+
+  /** Whether a bin is of a layout that came after the oldest snapshot. */
+  #isLater(bin: number): boolean {
+    const { layout } = this.#store.oldest;
+    return bin >= layout.first + layout.count;
+  }
+
   #lost(after: number, before: number): void {
     for (const name of this.#store.names) {
       const parsed = parseVersionedName(name);
@@ -164,7 +179,8 @@ export class Expectations {
   #lostBins(bin: number, after: number, before: number): void {
     for (const version of this.#stored.get(bin) ?? []) {
       if (version <= after || version >= before) continue;
-      this.#uncovered.add(versionedName(this.#store.oldest.layout.name(bin), version));
+      const name = this.#name(bin, version);
+      if (name !== undefined) this.#uncovered.add(name);
     }
   }
 }

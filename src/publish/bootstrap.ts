@@ -130,7 +130,7 @@ function genesis(bundle: VerifiedBundle, digest: string, now: number, lifetimes:
     },
     events: [],
     rejected: [],
-    bins: Array.from({ length: bundle.layout.count }, (_, bin) => ({ bin, version: 1 })),
+    bins: bundle.layout.bins.map((bin) => ({ bin, version: 1 })),
     bundle: digest,
     trustedRoot: bundle.roots.at(-1)?.bytes.toString('utf8') ?? '',
   };

@@ -37,7 +37,7 @@ export interface Published {
   readonly roles: OfflineRoles;
   readonly snapshot: SnapshotDocument;
   readonly timestamp: PublicTimestamp | undefined;
-  /** SHA-256 of each bin's file. */
+  /** SHA-256 of each bin's file, from the first bin of the snapshot's layout on. */
   readonly digests: readonly string[];
 }
 
@@ -78,17 +78,31 @@ export async function complete(
     writeBins(ports, roles, { ...intent, bins }, async ({ bin, version }) =>
       (await base(bin)).edit(edits.get(bin) ?? new Map(), version, intent.expires.bin),
     );
+  const plan = { intent, changes };
+  const { published, written } = await writeAndPublish(ports, roles, plan, next, own, timestamp);
+  const nextDigests = digests.slice();
+  const { first } = snapshot.layout;
+  intent.bins.forEach(({ bin }, i) => (nextDigests[bin - first] = written[i] ?? ''));
+  return { roles, snapshot: next, timestamp: published, digests: nextDigests };
+}
+
+/** Writes the bins of a publication by `own`, or with the help of others, and makes `next` public after all of them. */
+export async function writeAndPublish(
+  ports: CommitPorts,
+  roles: OfflineRoles,
+  plan: Plan,
+  next: SnapshotDocument,
+  own: (bins: readonly BinVersion[]) => Promise<string[]>,
+  timestamp: PublicTimestamp | undefined,
+): Promise<{ published: PublicTimestamp; written: readonly string[] }> {
+  const { intent } = plan;
   const { sharing } = ports;
   // The snapshot is signed beside the bins, and written after all of them.
-  const [sealedSnapshot, written] = await Promise.all([
+  const [sealed, written] = await Promise.all([
     sealSnapshot(signersNamedBy(ports, roles.snapshotTrust), roles, next),
     sharing !== undefined && isShared(intent) ? writeShared(sharing, intent, own) : own(intent.bins),
   ]);
-  const plan = { intent, changes };
-  const published = await publishSnapshot(ports, roles, plan, written, sealedSnapshot, timestamp);
-  const nextDigests = digests.slice();
-  intent.bins.forEach(({ bin }, i) => (nextDigests[bin] = written[i] ?? ''));
-  return { roles, snapshot: next, timestamp: published, digests: nextDigests };
+  return { published: await publishSnapshot(ports, roles, plan, written, sealed, timestamp), written };
 }
 
 /**

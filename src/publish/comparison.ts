@@ -4,6 +4,7 @@ import { mapConcurrent } from '../lib/concurrency.ts';
 import { CountersignError } from '../lib/errors.ts';
 import type { Head, History } from '../ledger/ledger.ts';
 import type { ObjectStore } from '../storage/store.ts';
+import { alignedBins, type BinLayout } from '../tuf/bins.ts';
 import { versionedName } from '../tuf/layout.ts';
 import { MAX_METADATA_BYTES } from '../tuf/metadata-limits.ts';
 import type { TargetFile } from '../tuf/metadata.ts';
@@ -82,22 +83,27 @@ export async function compareWith(lastGood: number, ports: ComparisonPorts): Pro
   const differences: Difference[] = [];
   const unreadable: { name: string; reason: string }[] = [];
   let done = 0;
-  const bins = Array.from({ length: good.layout.count }, (_, bin) => bin);
-  const byBin = groupByBin(accepted, good);
-  await mapConcurrent(bins, READS_IN_FLIGHT, async (bin) => {
-    const before = await entriesOf(store, roles, bin, good.versionOf(bin)).catch(explainRetention);
-    const version = shown.versionOf(bin);
-    const name = versionedName(good.layout.name(bin), version);
-    let after: Map<string, TargetFile>;
-    try {
-      after = await entriesOf(store, roles, bin, version);
-    } catch (error) {
-      if (!(error instanceof CountersignError) || error.code === 'store-unavailable') throw error;
-      unreadable.push({ name, reason: error.message });
-      return;
+  const coarse = good.layout.count <= shown.layout.count ? good.layout : shown.layout;
+  const said = groupByBin(accepted, coarse);
+  await mapConcurrent(coarse.bins, READS_IN_FLIGHT, async (bin) => {
+    const before = new Map<string, TargetFile>();
+    for (const each of alignedBins(coarse, bin, good.layout)) {
+      const entries = await entriesOf(store, roles, good, each).catch(explainRetention);
+      for (const [path, target] of entries) before.set(path, target);
     }
-    differences.push(...compareBin(before, after, byBin.get(bin) ?? new Map<string, Accepted>()));
-    ports.progress?.(++done, bins.length);
+    const after = new Map<string, TargetFile>();
+    for (const each of alignedBins(coarse, bin, shown.layout)) {
+      try {
+        for (const [path, target] of await entriesOf(store, roles, shown, each)) after.set(path, target);
+      } catch (error) {
+        if (!(error instanceof CountersignError) || error.code === 'store-unavailable') throw error;
+        const name = versionedName(shown.nameOf(each), shown.versionOf(each));
+        unreadable.push({ name, reason: error.message });
+        return;
+      }
+    }
+    differences.push(...compareBin(before, after, said.get(bin) ?? new Map<string, Accepted>()));
+    ports.progress?.(++done, coarse.count);
   });
   return {
     lastGood,
@@ -105,7 +111,7 @@ export async function compareWith(lastGood: number, ports: ComparisonPorts): Pro
     ledger: head.snapshot,
     differences: differences.sort((a, b) => (a.path < b.path ? -1 : 1)),
     unreadable: unreadable.sort((a, b) => (a.name < b.name ? -1 : 1)),
-    foreign: await foreignObjects(store, head, states, good.layout),
+    foreign: await foreignObjects(store, head, states, shown),
   };
 }
 
@@ -136,7 +142,7 @@ async function acceptedSince(history: History, snapshot: number): Promise<Map<st
 
 function groupByBin(
   accepted: ReadonlyMap<string, Accepted>,
-  { layout }: SnapshotDocument,
+  layout: BinLayout,
 ): Map<number, Map<string, Accepted>> {
   const bins = new Map<number, Map<string, Accepted>>();
   for (const [path, said] of accepted) {
@@ -148,10 +154,12 @@ function groupByBin(
 
 async function entriesOf(
   store: ObjectStore,
-  { binTrust }: OfflineRoles,
+  roles: OfflineRoles,
+  snapshot: SnapshotDocument,
   bin: number,
-  version: number,
 ): Promise<Map<string, TargetFile>> {
+  const version = snapshot.versionOf(bin);
+  const binTrust = { ...roles.binTrust, layout: snapshot.layoutOf(bin) };
   const name = versionedName(binTrust.layout.name(bin), version);
   const object = await store.get(name, MAX_METADATA_BYTES.targets);
   if (object === undefined) throw new CountersignError('metadata-missing', `${name} is not in the store`);

@@ -29,7 +29,7 @@ export interface CopySourcePorts {
   /** A root file that somebody trusts; the roots in the source must lead to it. */
   readonly trustedRoot?: Uint8Array;
   /** What the ledger of the source says of the bins of its head. Without it, two bins of one version may be exchanged. */
-  readonly ledgerBins?: { readonly snapshot: number; readonly bins: readonly BinState[] };
+  readonly ledgerBins?: { readonly snapshot: number; readonly bins: ReadonlyMap<number, BinState> };
 }
 
 export interface NamedFile {
@@ -118,14 +118,16 @@ export class CopySource {
     return found;
   }
 
-  async bin(snapshot: SnapshotDocument, trust: BinsTrust, index: number): Promise<NamedFile> {
+  /** A bin of the current layout, or of one that is being prepared: the same key signs them. */
+  async bin(snapshot: SnapshotDocument, current: BinsTrust, index: number): Promise<NamedFile> {
     const version = snapshot.versionOf(index);
+    const trust = { ...current, layout: snapshot.layoutOf(index) };
     const name = versionedName(trust.layout.name(index), version);
     const bytes = await this.#read(name, MAX_METADATA_BYTES.targets);
     const bin = await verifyBinFile(bytes, trust, index, version, { now: 0, expiry: 'ignored' });
     checkBinPaths(bin, trust.layout, index);
     const { ledgerBins } = this.#ports;
-    const known = ledgerBins?.snapshot === snapshot.version ? ledgerBins.bins[index] : undefined;
+    const known = ledgerBins?.snapshot === snapshot.version ? ledgerBins.bins.get(index) : undefined;
     if (known !== undefined && (known.version !== version || known.sha256 !== sha256Hex(bytes))) {
       throw new CountersignError(
         'length-or-hash-mismatch',

@@ -147,10 +147,7 @@ async function copySnapshot(
   if (newer?.targetsVersion !== snapshot.targetsVersion || newer.binsVersion !== snapshot.binsVersion) {
     for (const { name, bytes: file } of offline.files) await target.put(name, file);
   }
-  const { count } = snapshot.layout;
-  const bins = Array.from({ length: count }, (_, bin) => bin).filter(
-    (bin) => newer?.versionOf(bin) !== snapshot.versionOf(bin),
-  );
+  const bins = snapshot.kept.filter((bin) => newer?.keptVersion(bin) !== snapshot.versionOf(bin));
   await mapConcurrent(bins, IN_FLIGHT, async (bin) => {
     const file = await source.bin(snapshot, offline.trust, bin);
     await target.put(file.name, file.bytes);

@@ -3,8 +3,8 @@
 import { CountersignError } from '../lib/errors.ts';
 import type { BinState, Head } from '../ledger/ledger.ts';
 import type { ObjectStore } from '../storage/store.ts';
-import type { BinLayout } from '../tuf/bins.ts';
 import { METADATA_PREFIX, parseVersionedName } from '../tuf/layout.ts';
+import type { SnapshotDocument } from '../tuf/snapshot-document.ts';
 
 /** Names that a message lists at most. */
 const NAMED = 5;
@@ -14,10 +14,12 @@ export async function foreignObjects(
   store: ObjectStore,
   { snapshot, roles }: Head,
   bins: readonly BinState[],
-  layout: BinLayout,
+  known: SnapshotDocument,
 ): Promise<string[]> {
   const newest = new Map<string, number>([...Object.entries(roles), ['snapshot', snapshot]]);
-  for (const { bin, version } of bins) newest.set(layout.name(bin), version);
+  for (const { bin, version } of bins) {
+    if (known.isListed(bin)) newest.set(known.nameOf(bin), version);
+  }
   const foreign: string[] = [];
   for await (const { name } of store.list(METADATA_PREFIX)) {
     const parsed = parseVersionedName(name);

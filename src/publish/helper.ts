@@ -8,8 +8,12 @@ import { messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Metrics } from '../lib/metrics.ts';
 import type { ObjectStore } from '../storage/store.ts';
+import type { BinDocument } from '../tuf/bin-document.ts';
+import { BinLayout } from '../tuf/bins.ts';
+import { binsOf } from './bins-of.ts';
 import { writeBins } from './commit.ts';
 import { told, type KeyUse } from './key-use.ts';
+import { writePrepared } from './rebin-publication.ts';
 import { CLAIM_MS, isShared, type SharePorts } from './shared-bins.ts';
 import type { Signers } from './signers.ts';
 import { loadBin, loadOfflineRoles, loadSnapshot, type PublishedBins } from './verified-reads.ts';
@@ -92,9 +96,14 @@ export class Helper {
     const ports = { store, signer, ...(nextSigner && { nextSigner }) };
     const startedAt = clock.now();
     const work = { ...intent, bins };
-    const digests = await writeBins(ports, published.roles, work, async ({ bin, version }) =>
-      (await loadBin(published, bin)).edit(new Map(), version, intent.expires.bin),
-    );
+    const { rebin, expires } = intent;
+    const base = (bin: number): Promise<BinDocument> => loadBin(published, bin);
+    const digests =
+      rebin === undefined
+        ? await writeBins(ports, published.roles, work, async ({ bin, version }) =>
+            (await base(bin)).edit(new Map(), version, expires.bin),
+          )
+        : await writePrepared(ports, published, work, new BinLayout(rebin.count, rebin.generation), base);
     metrics.signatures.inc({ role: 'bin' }, (intent.keyids?.length ?? 1) * bins.length);
     const durationMs = clock.now() - startedAt;
     log.info({ snapshot: intent.snapshot, share: number, bins: bins.length, durationMs }, 'helped to sign');
@@ -106,10 +115,16 @@ export class Helper {
     if (this.#view?.snapshot === intent.snapshot) return this.#view.published;
     const { history, store } = this.#ports;
     const states = await history.bins();
-    if (intent.bins.some(({ bin, version }) => states[bin]?.version !== version - 1)) return undefined;
+    const versions = new Map(states.map(({ bin, version }) => [bin, version]));
+    if (intent.bins.some(({ bin, version }) => (versions.get(bin) ?? 0) !== version - 1)) return undefined;
     const roles = await loadOfflineRoles(store, head);
     const snapshot = await loadSnapshot(store, roles, intent.snapshot - 1);
-    const published = { store, roles, snapshot, digests: states.map(({ sha256 }) => sha256) };
+    const published = {
+      store,
+      roles,
+      snapshot,
+      digests: binsOf(snapshot.layout, states).map(({ sha256 }) => sha256),
+    };
     this.#view = { snapshot: intent.snapshot, published };
     return published;
   }

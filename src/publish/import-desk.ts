@@ -23,6 +23,7 @@ const ANSWERS = [
   'key-overlap-missing',
   'bin-altered',
   'immutable-conflict',
+  'metadata-too-large',
 ] as const;
 
 export interface DeskPorts {
@@ -42,6 +43,8 @@ export class ImportDesk {
   /** Orders from before may have begun in another term: how long ago their root was published, nobody knows. */
   readonly #begunAt: number;
   readonly #rootsAhead = new Map<number, number>();
+  /** How often bins that are prepared already were made anew, because uploads had changed what they are made of. */
+  readonly #resyncs = new Map<number, number>();
   /** Until when an order waits for its root to be known: it is not looked at before. */
   readonly #waiting = new Map<number, number>();
 
@@ -56,7 +59,7 @@ export class ImportDesk {
    */
   async next(
     order: Order,
-    context: Omit<ImportContext, 'bins' | 'compromised'>,
+    context: Omit<ImportContext, 'bins' | 'compromised' | 'now' | 'resyncs'>,
     now: number,
   ): Promise<ImportTurn | undefined> {
     const { ledger, history } = this.#ports;
@@ -69,12 +72,17 @@ export class ImportDesk {
         ...context,
         bins: await history.bins(),
         compromised,
+        now,
+        resyncs: this.#resyncs.get(order.number) ?? 0,
       });
       if (step === undefined) {
         await this.#settle(order, { state: 'done', snapshot: published.snapshot.version });
         return undefined;
       }
-      const needsRoot = step.versions.root === published.roles.versions.root;
+      if (step.rebin?.resyncs === true) {
+        this.#resyncs.set(order.number, (this.#resyncs.get(order.number) ?? 0) + 1);
+      }
+      const needsRoot = !isAhead(step) && step.versions.root === published.roles.versions.root;
       if (needsRoot && !compromised && now < this.#earliest(order)) {
         this.#waiting.set(order.number, this.#earliest(order));
         return undefined;
@@ -88,8 +96,10 @@ export class ImportDesk {
 
   /** A step was published. */
   published({ order, step }: ImportTurn): void {
-    this.#ports.log.info({ order: order.number, ...step.versions }, 'imported');
-    if (step.more) this.#rootsAhead.set(order.number, this.#ports.clock.now());
+    const bins = step.rebin && { bins: step.rebin.bins.length };
+    const message = isAhead(step) ? 'bins of the layout to come are prepared' : 'imported';
+    this.#ports.log.info({ order: order.number, ...step.versions, ...bins }, message);
+    if (step.more && !isAhead(step)) this.#rootsAhead.set(order.number, this.#ports.clock.now());
   }
 
   /** Settles an order with an error that is an answer; false when it is none. */
@@ -108,4 +118,9 @@ export class ImportDesk {
   async #settle(order: Order, outcome: Parameters<Ledger['settleOrder']>[1]): Promise<void> {
     await this.#ports.ledger.settleOrder(order.number, outcome, this.#ports.clock.now());
   }
+}
+
+/** Whether a step only prepares bins that nobody reads yet. */
+function isAhead({ rebin }: ImportStep): boolean {
+  return rebin?.switches === false;
 }

@@ -14,6 +14,7 @@ import { editsByBin, writeBins, type BaseDocument, type CommitPorts, type Publis
 import { rolesAfter, type ImportStep } from './import.ts';
 import { publicFile, storedFile, told } from './key-use.ts';
 import { plan, type Plan } from './plan.ts';
+import { rebinPart, rebuilder } from './rebin-publication.ts';
 import {
   sealedBundle,
   sealSnapshot,
@@ -23,6 +24,7 @@ import {
 } from './seal.ts';
 import type { Lifetimes } from './settings.ts';
 import { signersNamedBy, type Signers } from './signers.ts';
+import type { RoleTrust } from '../tuf/threshold.ts';
 import type { OfflineRoles, PublicTimestamp } from './verified-reads.ts';
 import { replaceTimestamp, writeOnce } from './write.ts';
 
@@ -69,13 +71,16 @@ export function planImport({ digest, bundle }: ImportedBundle, step: ImportStep,
     renewals: step.bins,
     keyids: signersNamedBy(signers, binTrust).map(({ keyid }) => keyid),
   });
+  const rebin = step.rebin && rebinPart(step.rebin);
+  // Bins that nobody reads yet: everything that clients trust stays as it is.
+  if (step.rebin?.switches === false) return { intent: { ...intent, ...rebin }, changes };
   const imported = {
     roles: step.versions,
     bundle: digest,
     trustedRoot: bundle.roots.at(-1)?.bytes.toString('utf8') ?? '',
     replaces: { roles: head.roles, trustedRoot: head.trustedRoot },
   };
-  return { intent: { ...intent, ...imported }, changes };
+  return { intent: { ...intent, ...imported, ...rebin }, changes };
 }
 
 /**
@@ -96,8 +101,11 @@ export async function completeImport(
   const files = newFiles(bundle, published.roles.versions, intent.roles);
   for (const { file, trust } of files.delegating) await writeOnce(store, file, trust);
   const edits = editsByBin(changes, published.snapshot);
+  const rebuild = intent.rebin && rebuilder(published.snapshot.layout, roles.binTrust.layout, base);
   const digests = await writeBins(ports, roles, intent, async ({ bin, version }) =>
-    (await base(bin)).edit(edits.get(bin) ?? new Map(), version, intent.expires.bin),
+    rebuild === undefined
+      ? (await base(bin)).edit(edits.get(bin) ?? new Map(), version, intent.expires.bin)
+      : rebuild(bin, version, intent.expires.bin),
   );
   const snapshot = published.snapshot.edit({
     version: intent.snapshot,
@@ -105,6 +113,9 @@ export async function completeImport(
     targetsVersion: intent.roles.targets,
     binsVersion: intent.roles.bins,
     bins: intent.bins,
+    ...(rebuild === undefined ? {} : { prepares: roles.binTrust.layout }),
+    // No client trusts a snapshot of before any more: the names of former layouts may go.
+    forgetsFormer: overwrite && sharesNoKey(published.roles.snapshotTrust, roles.snapshotTrust),
   });
   const sealed = await sealSnapshot(signersNamedBy(ports, roles.snapshotTrust), roles, snapshot);
   const snapshotBytes = await writeOnce(store, sealed, roles.snapshotTrust);
@@ -121,8 +132,13 @@ export async function completeImport(
   const signed = { snapshot: storedFile(snapshotBytes), timestamp: publicFile(timestamp), bins: digests };
   told(ports, await ledger.finish(intent, changes, signed, clock.now()));
   const nextDigests = published.digests.slice();
-  intent.bins.forEach(({ bin }, i) => (nextDigests[bin] = digests[i] ?? ''));
+  const { first } = snapshot.layout;
+  intent.bins.forEach(({ bin }, i) => (nextDigests[bin - first] = digests[i] ?? ''));
   return { roles, snapshot, timestamp, digests: nextDigests };
+}
+
+function sharesNoKey(before: RoleTrust, after: RoleTrust): boolean {
+  return !before.keyids.some((keyid) => after.keyids.includes(keyid));
 }
 
 /** What a step adds to the store: roots one after the other, and targets and bins if they are newer. */

@@ -14,8 +14,10 @@ import { versionedName } from '../tuf/layout.ts';
 import type { Targets } from '../tuf/metadata.ts';
 import { parseTargets } from '../tuf/parse-targets.ts';
 import { verifyEnvelope, type RoleTrust } from '../tuf/threshold.ts';
+import { binsOf } from './bins-of.ts';
 import type { Published } from './commit.ts';
 import { signersNamedBy, type Signers } from './signers.ts';
+import { checkNextLayout, nextRebinStep, type RebinStep } from './rebin.ts';
 import { loadSnapshot, offlineRoles, type OfflineRoles } from './verified-reads.ts';
 
 export interface ImportContext extends Signers {
@@ -26,6 +28,10 @@ export interface ImportContext extends Signers {
   readonly bins: readonly BinState[];
   /** The old online key is in a stranger's hands: nothing that it signed counts any more. */
   readonly compromised: boolean;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+  /** Publications so far that made prepared bins anew (./rebin.ts). */
+  readonly resyncs: number;
 }
 
 /** One publication of an import. */
@@ -39,6 +45,8 @@ export interface ImportStep {
    * before has come to its end.
    */
   readonly more: boolean;
+  /** Set when the bundle has another layout of the bins: they are written first, then delegated to. */
+  readonly rebin?: RebinStep;
 }
 
 /**
@@ -53,13 +61,15 @@ export async function nextImportStep(
   const { versions } = roles;
   const root = checkRoots(bundle, versions.root, context.trustedRoot);
   const after = rolesAfter(bundle, roles, bundledVersions(bundle));
-  checkLayout(bundle, roles);
   checkSigners(context, after);
   const newTargets = await isNewer('targets', bundle, context, after);
   const newBins = await isNewer('bins', bundle, context, after);
   if (root === versions.root && !newTargets && !newBins) return undefined;
-  const bins = binsWithoutKey(context, after);
+  const layout = after.binTrust.layout;
+  const rebins = !layout.isSame(roles.binTrust.layout);
+  const bins = rebins ? [] : binsWithoutKey(context, after);
   const step = { versions: after.versions, bins, more: false };
+  if (rebins) checkNextLayout(layout, context, after);
   if (context.compromised) {
     checkKeyDropped(roles, after);
     return step;
@@ -71,7 +81,9 @@ export async function nextImportStep(
   if (rootFirst && (await targetsVerify(after, context))) {
     return { versions: { ...versions, root }, bins: [], more: true };
   }
-  return step;
+  if (!rebins) return step;
+  const rebin = nextRebinStep(layout, context, after);
+  return rebin.switches ? { ...step, rebin } : { versions, bins: [], more: true, rebin };
 }
 
 /** The versions of a bundle's offline roles. */
@@ -105,14 +117,6 @@ function checkRoots({ roots }: VerifiedBundle, published: number, trustedRoot: s
     throw conflict(`root version ${published} of the bundle is another one than the published`);
   }
   return last;
-}
-
-function checkLayout(bundle: VerifiedBundle, { binTrust }: OfflineRoles): void {
-  if (bundle.layout.count === binTrust.layout.count) return;
-  throw conflict(
-    `the bundle has ${bundle.layout.count} bins, ${binTrust.layout.count} are published: import does not change the ` +
-      'number of bins',
-  );
 }
 
 /** This process must be able to sign every online role afterwards. */
@@ -178,7 +182,10 @@ async function readTargetsRole(
 function binsWithoutKey({ published, bins }: ImportContext, after: OfflineRoles): number[] {
   const allowed = after.binTrust.keyids;
   if (published.roles.binTrust.keyids.every((keyid) => allowed.includes(keyid))) return [];
-  return bins.filter(({ keyids }) => !keyids.some((keyid) => allowed.includes(keyid))).map(({ bin }) => bin);
+  const current = binsOf(published.snapshot.layout, bins);
+  return current
+    .filter(({ keyids }) => !keyids.some((keyid) => allowed.includes(keyid)))
+    .map(({ bin }) => bin);
 }
 
 /** What is public must verify with the keys that follow: clients read both for a moment. */

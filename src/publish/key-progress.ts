@@ -4,9 +4,12 @@ import type { BinState, BinVersion } from '../ledger/ledger.ts';
 export class KeyProgress {
   readonly keyid: string;
   readonly #signed: Set<number>;
+  readonly #bins: ReadonlySet<number>;
 
+  /** `states`: of all bins of the current layout. */
   constructor(states: readonly BinState[], keyid: string) {
     this.keyid = keyid;
+    this.#bins = new Set(states.map(({ bin }) => bin));
     this.#signed = new Set(states.filter(({ keyids }) => keyids.includes(keyid)).map(({ bin }) => bin));
   }
 
@@ -14,6 +17,7 @@ export class KeyProgress {
   signed(bins: readonly BinVersion[], keyids: readonly string[]): void {
     const bears = keyids.includes(this.keyid);
     for (const { bin } of bins) {
+      if (!this.#bins.has(bin)) continue;
       if (bears) this.#signed.add(bin);
       else this.#signed.delete(bin);
     }

@@ -7,7 +7,7 @@ import { METADATA_PREFIX, versionedName } from '../tuf/layout.ts';
 import { splitMetadataFile } from '../tuf/metadata-file.ts';
 import { MAX_METADATA_BYTES } from '../tuf/metadata-limits.ts';
 import type { SnapshotDocument } from '../tuf/snapshot-document.ts';
-import { verifyBinFile } from '../tuf/verify-roles.ts';
+import { checkSameLayout, verifyBinFile } from '../tuf/verify-roles.ts';
 import type { Catalogue, TargetLookup } from './catalogue.ts';
 import { loadOfflineRoles, loadSnapshot, type OfflineRoles } from './verified-reads.ts';
 
@@ -61,10 +61,11 @@ export class LiveCatalogue implements Catalogue {
       throw new CountersignError('not-bootstrapped', `there is no repository under ${METADATA_PREFIX} yet`);
     }
     if (this.#view?.version !== version) {
-      const loaded = loadOfflineRoles(this.#store, head).then(async (roles) => ({
-        roles,
-        snapshot: await loadSnapshot(this.#store, roles, version),
-      }));
+      const loaded = loadOfflineRoles(this.#store, head).then(async (roles) => {
+        const snapshot = await loadSnapshot(this.#store, roles, version);
+        checkSameLayout(roles.binTrust.layout, snapshot);
+        return { roles, snapshot };
+      });
       this.#view = { version, loaded };
       loaded.catch(() => (this.#view = undefined));
     }

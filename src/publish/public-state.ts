@@ -4,7 +4,8 @@ import type { Head, History } from '../ledger/ledger.ts';
 import type { ObjectStore } from '../storage/store.ts';
 import { parseRoot } from '../tuf/parse-root.ts';
 import type { RoleTrust } from '../tuf/threshold.ts';
-import { topLevelTrust } from '../tuf/verify-roles.ts';
+import { checkSameLayout, topLevelTrust } from '../tuf/verify-roles.ts';
+import { binsOf } from './bins-of.ts';
 import type { Published } from './commit.ts';
 import { explainUnreadable } from './ledger-behind.ts';
 import { loadOfflineRoles, loadSnapshot, loadTimestamp, type OfflineRoles } from './verified-reads.ts';
@@ -34,7 +35,8 @@ export async function readPublicState(
   const published = await readPublished(store, head, reading).catch(async (error: unknown) => {
     throw await explainUnreadable(store, head, error);
   });
-  const digests = (await history.bins()).map(({ sha256 }) => sha256);
+  const bins = binsOf(published.roles.binTrust.layout, await history.bins());
+  const digests = bins.map(({ sha256 }) => sha256);
   return { head, published: { ...published, digests } };
 }
 
@@ -46,6 +48,7 @@ async function readPublished(
   const roles = await loadOfflineRoles(store, head);
   const version = head.unfinished === undefined ? head.snapshot : head.snapshot - 1;
   const snapshot = await loadSnapshot(store, roles, version);
+  checkSameLayout(roles.binTrust.layout, snapshot);
   const timestamp =
     reading === 'ignored'
       ? undefined

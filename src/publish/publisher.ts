@@ -8,6 +8,7 @@ import { parseExpires } from '../tuf/lifetimes.ts';
 import type { Lease } from '../ledger/ledger.ts';
 import { AlteredBins } from './altered-bins.ts';
 import { KeyProgress } from './key-progress.ts';
+import { binsOf } from './bins-of.ts';
 import { auditLog } from './key-use.ts';
 import { checkStillHeld, LEASE_TTL_MS, takeLease, type LeaseTaker } from './lease.ts';
 import { readPublicState } from './public-state.ts';
@@ -137,7 +138,7 @@ export class Publisher {
       const head = await history.head();
       if (head !== undefined && head.snapshot === this.#observed?.published.snapshot.version) return;
       const { published } = await readPublicState(history, store);
-      const bins = await history.bins();
+      const bins = binsOf(published.snapshot.layout, await history.bins());
       const renewals = new RenewalTable(bins, settings.lifetimes.binMs);
       const nextKey = nextSigner && new KeyProgress(bins, nextSigner.keyid);
       this.#observed = { published, renewals, nextKey };
@@ -253,6 +254,7 @@ function describePublished({
     bins: role(roles.bins),
     earliestBinExpires: renewals.earliestExpiry,
     binCount: snapshot.layout.count,
+    layouts: snapshot.layouts,
     format: roles.binTrust.format,
   };
 }

@@ -34,7 +34,7 @@ export interface BinComparison {
   readonly store: Pick<ObjectStore, 'get'>;
   readonly trust: BinsTrust;
   readonly snapshot: SnapshotDocument;
-  /** What the ledger knows, in order of `bin`. */
+  /** What the ledger knows. */
   readonly known: readonly BinState[];
   /** Milliseconds for which a bin is signed. */
   readonly lifetimeMs: number;
@@ -56,17 +56,22 @@ export interface ComparedBins {
  */
 export async function compareBins(comparison: BinComparison): Promise<ComparedBins> {
   const { snapshot, known, progress } = comparison;
-  const { layout } = snapshot;
-  const changed = known.filter(({ bin, version }) => {
-    checkNoRollback(`${layout.name(bin)} in snapshot ${snapshot.version}`, snapshot.versionOf(bin), version);
+  const states = new Map(known.map((state) => [state.bin, state]));
+  const changed = snapshot.kept.filter((bin) => {
+    const version = states.get(bin)?.version ?? 0;
+    const name = snapshot.nameOf(bin);
+    checkNoRollback(`${name} in snapshot ${snapshot.version}`, snapshot.versionOf(bin), version);
     return snapshot.versionOf(bin) > version;
   });
   const withoutBase: string[] = [];
   let done = 0;
-  const bins = await mapConcurrent(changed, READS_IN_FLIGHT, async (before) => {
-    const { state, document } = await readBin(comparison, before.bin);
-    const base = await readBase(comparison, before);
-    if (base === undefined) withoutBase.push(versionedName(layout.name(before.bin), before.version));
+  const bins = await mapConcurrent(changed, READS_IN_FLIGHT, async (bin) => {
+    const { state, document } = await readBin(comparison, bin);
+    const before = states.get(bin);
+    const base = before && (await readBase(comparison, before));
+    if (base === undefined) {
+      withoutBase.push(versionedName(snapshot.nameOf(bin), before?.version ?? snapshot.versionOf(bin)));
+    }
     for (const difference of differences(base, document)) comparison.tell(difference);
     progress?.(++done, changed.length);
     return state;
@@ -75,11 +80,12 @@ export async function compareBins(comparison: BinComparison): Promise<ComparedBi
 }
 
 async function readBin(
-  { store, trust, snapshot, lifetimeMs }: BinComparison,
+  { store, trust: current, snapshot, lifetimeMs }: BinComparison,
   bin: number,
 ): Promise<{ state: BinState; document: BinDocument }> {
   const version = snapshot.versionOf(bin);
-  const name = versionedName(snapshot.layout.name(bin), version);
+  const trust = { ...current, layout: snapshot.layoutOf(bin) };
+  const name = versionedName(trust.layout.name(bin), version);
   const object = await store.get(name, MAX_METADATA_BYTES.targets);
   if (object === undefined) throw new CountersignError('metadata-missing', `${name} is not in the store`);
   const { bytes } = object;
@@ -98,7 +104,7 @@ async function readBase(
   { store, snapshot }: BinComparison,
   { bin, version, sha256 }: BinState,
 ): Promise<BinDocument | undefined> {
-  const name = versionedName(snapshot.layout.name(bin), version);
+  const name = versionedName(snapshot.nameOf(bin), version);
   const object = await store.get(name, MAX_METADATA_BYTES.targets);
   if (object === undefined) return undefined;
   const digest = sha256Hex(object.bytes);

@@ -4,6 +4,7 @@ import { CountersignError, hasCode, messageOf } from '../lib/errors.ts';
 import { sha256Hex } from '../lib/bytes.ts';
 import type { Head, SignedFile } from '../ledger/ledger.ts';
 import type { ObjectStore } from '../storage/store.ts';
+import { generationOf } from '../tuf/bins.ts';
 import { METADATA_PREFIX, parseVersionedName, TIMESTAMP_NAME, versionedName } from '../tuf/layout.ts';
 import { MAX_METADATA_BYTES } from '../tuf/metadata-limits.ts';
 import type { SnapshotReference } from '../tuf/metadata.ts';
@@ -203,8 +204,10 @@ async function writtenAhead(store: ObjectStore, newest: SnapshotDocument): Promi
   const names: string[] = [];
   for await (const { name } of store.list(METADATA_PREFIX)) {
     const parsed = parseVersionedName(name);
-    const bin = parsed && newest.layout.parse(parsed.role);
-    if (bin !== undefined && parsed !== undefined && parsed.version > newest.versionOf(bin)) names.push(name);
+    if (parsed === undefined || generationOf(parsed.role) === undefined) continue;
+    const bin = newest.parseName(parsed.role);
+    // A bin that no snapshot lists yet was written ahead too.
+    if (bin === undefined || parsed.version > newest.versionOf(bin)) names.push(name);
   }
   return names.sort();
 }

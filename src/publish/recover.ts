@@ -3,10 +3,12 @@
 import { CountersignError, FatalError } from '../lib/errors.ts';
 import type { AcceptedEvent, Intent, Ledger } from '../ledger/ledger.ts';
 import type { BinDocument } from '../tuf/bin-document.ts';
+import { BinLayout } from '../tuf/bins.ts';
 import { applyEvents } from './apply-events.ts';
 import { gatherBatch, type BatchSource } from './batch.ts';
 import { complete, type CommitPorts, type Published } from './commit.ts';
 import { completeImport, orderedBundle } from './import-publication.ts';
+import { completePreparation, sourcesOf } from './rebin-publication.ts';
 
 /**
  * Finishes `intent` on top of what is public.
@@ -23,7 +25,9 @@ export async function recover(
   const events = (await settledEvents(ports.ledger, intent)).filter(
     ({ position }) => !rejected.has(position),
   );
-  const bins = intent.bins.map(({ bin }) => bin);
+  const layout = intent.rebin && new BinLayout(intent.rebin.count, intent.rebin.generation);
+  const written = intent.bins.map(({ bin }) => bin);
+  const bins = layout === undefined ? written : sourcesOf(layout, written, published.snapshot.layout);
   const batch = await gatherBatch(source, events, bins, ports.clock.now());
   // An event without effect has a bin too: without it, nobody can tell that the event has none.
   if (batch.renewals.length < bins.length || batch.events.length < events.length) {
@@ -47,7 +51,10 @@ export async function recover(
   }
   const plan = { intent, changes: applied.changes };
   const base = (bin: number): Promise<BinDocument> => batch.document(bin);
-  if (intent.replaces === undefined) return complete(ports, published, plan, base);
+  if (intent.replaces === undefined) {
+    if (layout !== undefined) return completePreparation(ports, published, intent, layout, base);
+    return complete(ports, published, plan, base);
+  }
   // The bundle is read back from its order, and judged at the time at which it was committed.
   const { digest, bundle } = await orderedBundle(ports.ledger, intent.bundle ?? '', intent.at);
   const orders = await ports.ledger.openOrders();

@@ -35,13 +35,17 @@ export class RenewalTable {
   readonly #signedAt: Float64Array;
   readonly #expires: Float64Array;
   readonly #cycleMs: number;
+  /** Number of the first bin; the arrays begin with it. */
+  readonly #first: number;
   #due: DueBin[] = [];
   #listedAt = Number.NEGATIVE_INFINITY;
   /** Bins that an operator asked to renew now. */
   readonly #ordered = new Set<number>();
   #lastEventAt = Number.NEGATIVE_INFINITY;
 
+  /** `states`: of all bins of one layout, ascending. */
   constructor(states: readonly BinState[], binLifetimeMs: number) {
+    this.#first = states[0]?.bin ?? 0;
     this.#signedAt = Float64Array.from(states, ({ signedAt }) => signedAt);
     this.#expires = Float64Array.from(states, ({ expires }) => expires);
     this.#cycleMs = renewalAge(binLifetimeMs);
@@ -50,8 +54,11 @@ export class RenewalTable {
   /** Notes that bins were signed at time `at`; `withEvents`: uploads are arriving. Milliseconds since the epoch. */
   signed(bins: readonly BinVersion[], at: number, expires: number, withEvents: boolean): void {
     for (const { bin } of bins) {
-      this.#signedAt[bin] = at;
-      this.#expires[bin] = expires;
+      // Bins of another layout are not renewed: clients do not read them (yet).
+      const index = bin - this.#first;
+      if (index < 0 || index >= this.#signedAt.length) continue;
+      this.#signedAt[index] = at;
+      this.#expires[index] = expires;
     }
     const fresh = new Set(bins.map(({ bin }) => bin));
     this.#due = this.#due.filter(({ bin }) => !fresh.has(bin));
@@ -84,8 +91,8 @@ export class RenewalTable {
 
   /** Has every bin renewed that was signed before `time` (milliseconds since the epoch), as fast as it goes. */
   order(time: number): void {
-    this.#signedAt.forEach((signedAt, bin) => {
-      if (signedAt < time) this.#ordered.add(bin);
+    this.#signedAt.forEach((signedAt, index) => {
+      if (signedAt < time) this.#ordered.add(this.#first + index);
     });
   }
 
@@ -108,19 +115,19 @@ export class RenewalTable {
     if (now - this.#listedAt >= LIST_AGE_MS || now < this.#listedAt) {
       this.#listedAt = now;
       this.#due = [];
-      this.#signedAt.forEach((signedAt, bin) => {
-        const since = this.#dueSince(bin, signedAt);
-        if (since <= now) this.#due.push({ bin, since });
+      this.#signedAt.forEach((signedAt, index) => {
+        const since = this.#dueSince(index, signedAt);
+        if (since <= now) this.#due.push({ bin: this.#first + index, since });
       });
       this.#due.sort((a, b) => a.since - b.since);
     }
     return this.#due;
   }
 
-  #dueSince(bin: number, signedAt: number): number {
-    const slot = latestSlot(bin, this.#signedAt.length, this.#cycleMs, signedAt) + this.#cycleMs;
+  #dueSince(index: number, signedAt: number): number {
+    const slot = latestSlot(index, this.#signedAt.length, this.#cycleMs, signedAt) + this.#cycleMs;
     // A bin that was signed for a shorter life than today's setting cannot wait for its slot.
-    const expires = this.#expires[bin] ?? 0;
+    const expires = this.#expires[index] ?? 0;
     return Math.min(slot, expires - (expires - signedAt) / 4);
   }
 }

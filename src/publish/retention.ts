@@ -7,6 +7,7 @@ import { CountersignError } from '../lib/errors.ts';
 import type { History } from '../ledger/ledger.ts';
 import type { ObjectStore } from '../storage/store.ts';
 import { METADATA_PREFIX, parseVersionedName, TIMESTAMP_NAME } from '../tuf/layout.ts';
+import { generationOf } from '../tuf/bins.ts';
 import type { SnapshotDocument } from '../tuf/snapshot-document.ts';
 import { loadOfflineRoles, loadSnapshot } from './verified-reads.ts';
 
@@ -120,8 +121,14 @@ function oldestNeeded(role: string, oldest: SnapshotDocument): number | undefine
     case 'bins':
       return oldest.binsVersion;
     default: {
-      const bin = oldest.layout.parse(role);
-      return bin === undefined ? undefined : oldest.versionOf(bin);
+      const generation = generationOf(role);
+      if (generation === undefined) return undefined;
+      // The snapshot goes on naming the bins of layouts that came before its own, and nobody reads them (ADR 20).
+      if (generation < oldest.layout.generation) return Number.POSITIVE_INFINITY;
+      const bin = oldest.parseName(role);
+      if (bin !== undefined) return oldest.versionOf(bin);
+      // A bin that was written later; or, in the current layout, no bin at all.
+      return generation > oldest.layout.generation ? 1 : undefined;
     }
   }
 }

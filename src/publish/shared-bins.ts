@@ -21,7 +21,10 @@ export interface SharePorts {
   readonly clock: Clock;
 }
 
-/** Whether the bins of a publication are shared: only renewals, for which nobody waits and nothing but time is edited. */
+/**
+ * Whether the bins of a publication are shared: only renewals and bins of a layout to come, for which
+ * nobody waits, and which follow from what is public alone.
+ */
 export function isShared({ bins, events, bundle, backsign }: Intent): boolean {
   return (
     bins.length >= WORTH_SHARING && events.length === 0 && bundle === undefined && backsign === undefined

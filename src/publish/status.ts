@@ -1,5 +1,6 @@
 // What the publisher says of itself, for /v1/status, /healthz and the log.
 import type { ErrorCode } from '../lib/errors.ts';
+import type { BinLayout } from '../tuf/bins.ts';
 
 export interface PublishedRole {
   readonly version: number;
@@ -26,6 +27,8 @@ export interface PublisherStatus {
     /** The earliest expiry among the bins. */
     readonly earliestBinExpires: number;
     readonly binCount: number;
+    /** Every layout of which the snapshot lists bins. */
+    readonly layouts: readonly BinLayout[];
     readonly format: 'succinct' | 'prefixes';
   };
   /** Bins that are not what was published: their events wait. */

@@ -8,6 +8,7 @@ import type { BinDocument } from '../tuf/bin-document.ts';
 import { parseExpires, renewalAge } from '../tuf/lifetimes.ts';
 import type { AlteredBins } from './altered-bins.ts';
 import { gatherBatch, waitingEvents, type BatchSource } from './batch.ts';
+import { binsOf } from './bins-of.ts';
 import { commit, type CommitPorts, type Published } from './commit.ts';
 import { checkNothingForeign } from './foreign-objects.ts';
 import { ImportDesk } from './import-desk.ts';
@@ -18,6 +19,7 @@ import { RECONCILE } from './ledger-behind.ts';
 import { plan, type Plan } from './plan.ts';
 import type { BacksignDesk } from './prepared-files.ts';
 import { readPublicState } from './public-state.ts';
+import { checkRoom, completePreparation, rebinSources } from './rebin-publication.ts';
 import { recover } from './recover.ts';
 import { RenewalTable } from './renewals.ts';
 import type { PublishSettings } from './settings.ts';
@@ -51,14 +53,16 @@ export class Term {
   readonly #ports: TermPorts;
   readonly #lease: Lease;
   readonly #desk: ImportDesk;
-  readonly renewals: RenewalTable;
+  renewals: RenewalTable;
   /** Present while a key is being replaced. */
-  readonly nextKey: KeyProgress | undefined;
+  nextKey: KeyProgress | undefined;
   #head: Head;
   #published: Published;
   #startedAt = Number.NEGATIVE_INFINITY;
   /** Whether the publication before was one of back-signing: then it is the turn of uploads and renewals. */
   #backsigned = false;
+  /** The same of a publication that prepared bins of another layout. */
+  #prepared = false;
   /** Number of the order to renew every bin that is being carried out. */
   #renewingAll: number | undefined;
 
@@ -101,8 +105,11 @@ export class Term {
         await checkUnfinished(ports.history, head, error);
         throw error;
       });
+      if (unfinished.rebin !== undefined)
+        published = (await readPublicState(ports.history, ports.store)).published;
     }
-    const term = new Term(ports, lease, withoutIntent(head), published, await ports.history.bins());
+    const bins = binsOf(published.snapshot.layout, await ports.history.bins());
+    const term = new Term(ports, lease, withoutIntent(head), published, bins);
     if (compromise === undefined) {
       checkSigner(published.roles, ports);
       return term;
@@ -121,13 +128,21 @@ export class Term {
    * @throws any error of `commit`; the term is over then.
    */
   async publish(): Promise<PublicationReport | undefined> {
-    const { clock, settings } = this.#ports;
     const now = this.#time();
     const orders = await this.#ports.ledger.openOrders();
-    for (const order of orders.filter(isImport)) {
+    const left = this.#prepared;
+    this.#prepared = false;
+    for (const order of orders.filter(left ? isCompromise : isImport)) {
       const report = await this.#import(order, now);
       if (report !== undefined) return report;
     }
+    const report = await this.#publishWaiting(orders, now);
+    // The turn that was left to uploads and renewals: when they do not need it, the import goes on at once.
+    return report === undefined && left ? this.publish() : report;
+  }
+
+  async #publishWaiting(orders: readonly Order[], now: number): Promise<PublicationReport | undefined> {
+    const { clock, settings } = this.#ports;
     if (now - this.#startedAt < settings.minIntervalMs) return undefined;
     const backsigned = await this.#backsign(orders, now);
     if (backsigned !== undefined) return backsigned;
@@ -168,17 +183,20 @@ export class Term {
     const { trustedRoot } = this.#head;
     const turn = await this.#desk.next(order, { ...this.#ports, published, trustedRoot }, now);
     if (turn === undefined) return undefined;
+    const { rebin } = turn.step;
+    const preparing = rebin?.switches === false;
     const compromised = isCompromise(order);
     const source = sourceOf(this.#ports, published);
+    const read = rebin === undefined ? turn.step.bins : rebinSources(rebin, published);
     // PEP 458 "In the event of a key compromise": targets are restored first, then everything is signed again. So what
     // "countersign recover" has decided goes into the same publication.
     const waiting = compromised ? await waitingEvents(source, MAX_EVENTS_OF_RECOVERY, now) : [];
-    const batch = await gatherBatch(source, waiting, turn.step.bins, now);
+    const batch = await gatherBatch(source, waiting, read, now);
     try {
-      checkAllRead(turn.step.bins, batch.renewals, this.#ports.altered);
+      checkAllRead(read, batch.renewals, this.#ports.altered);
+      if (rebin !== undefined) checkRoom(rebin, published, (bin) => batch.sizeOf(bin));
       if (compromised) {
-        const { layout } = published.snapshot;
-        await checkNothingForeign(store, this.#head, await this.#ports.history.bins(), layout);
+        await checkNothingForeign(store, this.#head, await this.#ports.history.bins(), published.snapshot);
       }
     } catch (error) {
       if (await this.#desk.refuse(order, error)) return undefined;
@@ -187,13 +205,28 @@ export class Term {
     const { lifetimes } = settings;
     const input = { head: this.#head, published, signers: this.#ports, now, lifetimes, batch };
     const planned = planImport(turn, turn.step, input);
-    this.#startedAt = now;
+    // What only prepares bins does not keep uploads waiting for another interval.
+    if (!preparing) this.#startedAt = now;
+    this.#prepared = preparing;
     told(this.#ports, await ledger.advance(this.#lease.epoch, planned.intent)); // COMMIT POINT
     const base = (bin: number): Promise<BinDocument> => batch.document(bin);
-    this.#published = await completeImport(this.#ports, published, planned, turn.bundle, base, compromised);
+    this.#published =
+      rebin !== undefined && preparing
+        ? await completePreparation(this.#ports, published, planned.intent, rebin.layout, base)
+        : await completeImport(this.#ports, published, planned, turn.bundle, base, compromised);
     this.#follow(planned.intent, batch.events.length > 0);
+    if (rebin?.switches === true) await this.#readAnew();
     this.#desk.published(turn);
     return { plan: planned, events: batch.events, startedAt: now, durationMs: clock.now() - now };
+  }
+
+  /** The bins are others now: everything is known of them as at the beginning of a term. */
+  async #readAnew(): Promise<void> {
+    const { history, store, settings, nextSigner } = this.#ports;
+    this.#published = (await readPublicState(history, store)).published;
+    const bins = binsOf(this.#published.snapshot.layout, await history.bins());
+    this.renewals = new RenewalTable(bins, settings.lifetimes.binMs);
+    this.nextKey = nextSigner && new KeyProgress(bins, nextSigner.keyid);
   }
 
   /** Adds files that were prepared for the oldest order to back-sign; every other turn is left to everything else. */

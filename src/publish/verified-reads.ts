@@ -87,7 +87,7 @@ export interface PublishedBins {
   readonly store: ObjectStore;
   readonly roles: OfflineRoles;
   readonly snapshot: SnapshotDocument;
-  /** SHA-256 of each bin's file, as the ledger has them. */
+  /** SHA-256 of each bin's file, as the ledger has them, from the first bin of the layout on. */
   readonly digests: readonly string[];
 }
 
@@ -102,13 +102,14 @@ export async function loadBin(
   index: number,
 ): Promise<BinDocument> {
   const version = snapshot.versionOf(index);
-  const role = roles.binTrust.layout.name(index);
+  const { layout } = roles.binTrust;
+  const role = layout.name(index);
   const name = versionedName(role, version);
   try {
     const bytes = await read(store, name);
     const digest = sha256Hex(bytes);
-    if (digest !== digests[index]) {
-      const expected = digests[index] ?? 'none';
+    const expected = digests[index - layout.first] ?? 'none';
+    if (digest !== expected) {
       throw new CountersignError(
         'length-or-hash-mismatch',
         `its sha256 is ${digest}, the ledger says ${expected}`,

@@ -117,6 +117,16 @@ export class BinDocument {
     for (let index = 0; index < this.size; index++) yield this.#entry(index);
   }
 
+  /** All targets as they stand in the file, `"PATH":{…}`, ascending by path; the same memory. */
+  *slices(): Generator<[path: string, entry: Uint8Array]> {
+    for (let index = 0; index < this.size; index++) {
+      const start = this.#start(index);
+      const end = index === this.size - 1 ? this.#start(index + 1) : this.#start(index + 1) - 1;
+      const path = this.#bytes.toString('latin1', start + 1, endOfPath(this.#bytes, start));
+      yield [path, this.#bytes.subarray(start, end)];
+    }
+  }
+
   /** The entries between the braces of `targets`, as `ofEntries` takes them: what the bin says, whenever it was signed. */
   get entryBytes(): Uint8Array {
     return this.#bytes.subarray(this.#start(0), this.#start(this.size));

@@ -1,7 +1,7 @@
 // The two delegations of a countersign repository: targets -> bins -> bin-n (PEP 458 "PyPI and TUF Roles"). Neither
 // `targets` nor `bins` lists a file itself: what they list would hide what the bins say.
 import { CountersignError } from '../lib/errors.ts';
-import { BIN_NAME_PREFIX, BinLayout } from './bins.ts';
+import { BIN_NAME_PREFIX, BinLayout, generationOf, generationOfPrefix } from './bins.ts';
 import type { DelegatedRole, Targets } from './metadata.ts';
 import { MAX_TARGET_DEPTH } from './target-path.ts';
 import type { RoleTrust } from './threshold.ts';
@@ -67,21 +67,24 @@ export function binTrust(bins: Targets): BinsTrust {
   const { delegations } = bins;
   if (delegations?.succinct_roles !== undefined) {
     const { bit_length, name_prefix, keyids, threshold } = delegations.succinct_roles;
-    if (name_prefix !== BIN_NAME_PREFIX) {
-      throw refuse(`bins delegates to the name prefix ${name_prefix}, expected ${BIN_NAME_PREFIX}`);
+    const generation = generationOfPrefix(name_prefix);
+    if (generation === undefined) {
+      throw refuse(
+        `bins delegates to the name prefix ${name_prefix}, expected ${BIN_NAME_PREFIX}, or ${BIN_NAME_PREFIX}2 and so on`,
+      );
     }
     return {
       keys: delegations.keys,
       keyids,
       threshold,
-      layout: new BinLayout(2 ** bit_length),
+      layout: new BinLayout(2 ** bit_length, generation),
       format: 'succinct',
     };
   }
   const roles = delegations?.roles ?? [];
   const first = roles[0];
   if (delegations === undefined || first === undefined) throw refuse('bins delegates to no role');
-  const layout = new BinLayout(roles.length);
+  const layout = new BinLayout(roles.length, generationOf(first.name));
   roles.forEach((role, index) => {
     checkPrefixRole(role, first, layout, index);
   });
@@ -90,10 +93,11 @@ export function binTrust(bins: Targets): BinsTrust {
 }
 
 function checkPrefixRole(role: DelegatedRole, first: DelegatedRole, layout: BinLayout, index: number): void {
-  const name = layout.name(index);
+  const bin = layout.first + index;
+  const name = layout.name(bin);
   if (role.name !== name) throw refuse(`bins delegates to ${role.name} at ${index}, expected ${name}`);
   if (!role.terminating) throw refuse(`the delegation from bins to ${name} is not terminating`);
-  if (!sameList(role.path_hash_prefixes ?? [], layout.hashPrefixes(index))) {
+  if (!sameList(role.path_hash_prefixes ?? [], layout.hashPrefixes(bin))) {
     throw refuse(`the delegation from bins to ${name} has not the hash prefixes of this bin`);
   }
   if (role.threshold !== first.threshold || !sameList(role.keyids, first.keyids)) {

@@ -11,6 +11,7 @@ import { parseTimestamp } from './parse-timestamp.ts';
 import type { SnapshotDocument } from './snapshot-document.ts';
 import { verifyEnvelope, type Verified } from './threshold.ts';
 import {
+  checkSameLayout,
   checkNotExpired,
   checkSnapshotBytes,
   checkSnapshotOrder,
@@ -212,12 +213,7 @@ export class TrustedSet {
     checkVersion('bins', next.signed.version, this.snapshot.binsVersion);
     checkNotExpired('bins', next.signed.expires, this.#moment);
     const delegation = binTrust(next.signed);
-    if (delegation.layout.count !== this.snapshot.layout.count) {
-      throw new CountersignError(
-        'metadata-invalid',
-        `bins delegates to ${delegation.layout.count} bins, snapshot lists ${this.snapshot.layout.count}`,
-      );
-    }
+    checkSameLayout(delegation.layout, this.snapshot);
     this.#bins = next;
     this.#binTrust = delegation;
     this.#step = 'bins';

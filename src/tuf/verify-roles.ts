@@ -128,19 +128,35 @@ export function isNewerTimestamp(next: Timestamp, trusted: Timestamp): boolean {
 export function checkSnapshotOrder(next: SnapshotDocument, trusted: SnapshotDocument): void {
   checkNoRollback('targets in snapshot', next.targetsVersion, trusted.targetsVersion);
   checkNoRollback('bins in snapshot', next.binsVersion, trusted.binsVersion);
-  const { layout } = trusted;
-  if (next.layout.count !== layout.count) {
-    throw new CountersignError(
-      'metadata-invalid',
-      `snapshot ${next.version} has ${next.layout.count} bins, the trusted one has ${layout.count}`,
-    );
-  }
-  for (let bin = 0; bin < layout.count; bin++) {
-    const version = next.versionOf(bin);
-    if (version < trusted.versionOf(bin)) {
-      checkNoRollback(`${layout.name(bin)} in snapshot`, version, trusted.versionOf(bin));
+  for (const layout of trusted.layouts) {
+    const first = trusted.firstListed(layout);
+    if (next.firstListed(layout) > first) {
+      throw new CountersignError(
+        'metadata-invalid',
+        `${layout.name(first)} of ${layout.count} bins has left the snapshot: it is in version ${trusted.version} and not ` +
+          `in ${next.version}`,
+      );
+    }
+    for (let bin = first; layout.has(bin); bin++) {
+      const version = next.versionOf(bin);
+      if (version < trusted.versionOf(bin)) {
+        checkNoRollback(`${layout.name(bin)} in snapshot`, version, trusted.versionOf(bin));
+      }
     }
   }
+}
+
+/**
+ * The bins that `bins` delegates to are those that the snapshot lists as the current ones.
+ * @throws CountersignError `metadata-invalid`.
+ */
+export function checkSameLayout(delegated: BinLayout, { layout, version }: SnapshotDocument): void {
+  if (delegated.isSame(layout)) return;
+  throw new CountersignError(
+    'metadata-invalid',
+    `bins delegates to ${delegated.count} bins ${delegated.prefix}-…, snapshot ${version} lists ${layout.count} bins ` +
+      `${layout.prefix}-…`,
+  );
 }
 
 /**

@@ -1,6 +1,7 @@
 // A repository moves from one store to another: interrupted at every write, published to meanwhile, collected meanwhile,
 // altered on either side.
 import { describe, expect, test } from 'vitest';
+import type { BinState } from '../../src/ledger/ledger.ts';
 import type { ErrorCode } from '../../src/lib/errors.ts';
 import { copyStore, type CopyPorts, type CopyReport } from '../../src/publish/copy-store.ts';
 import { collectGarbage } from '../../src/publish/retention.ts';
@@ -218,9 +219,9 @@ describe('what is not as it should be', () => {
     const bins = await ledger.bins();
     const forged = bins.map((state) => ({ ...state, sha256: 'ab'.repeat(32) }));
     const fresh = await publishedRepository();
-    const ledgerBins = { snapshot: 4, bins: forged };
+    const ledgerBins = { snapshot: 4, bins: byNumber(forged) };
     await refused('length-or-hash-mismatch', /the ledger says/, copy(fresh, memoryStore(), { ledgerBins }));
-    const truth = { snapshot: 4, bins: await fresh.ledger.bins() };
+    const truth = { snapshot: 4, bins: byNumber(await fresh.ledger.bins()) };
     await copy(fresh, memoryStore(), { ledgerBins: truth });
   });
 
@@ -308,4 +309,8 @@ function once(
       replace: (name, bytes, token) => store.replace(name, bytes, token),
     }),
   };
+}
+
+function byNumber(bins: readonly BinState[]): Map<number, BinState> {
+  return new Map(bins.map((state) => [state.bin, state]));
 }

@@ -242,15 +242,11 @@ describe('refused, and nothing is written', () => {
     expect(state.reason).toContain('give it a new version');
   });
 
-  test('expired roles, another number of bins, a stranger for the online key', async () => {
+  test('expired roles, a stranger for the online key', async () => {
     const past = { now: FOUNDED_AT - 366 * DAY_MS };
     expect(await refusal((repository) => ceremony(repository, past))).toMatchObject({
       code: 'bundle-invalid',
       reason: expect.stringContaining('expired') as string,
-    });
-    expect(await refusal((repository) => ceremony(repository, { binCount: 32 }))).toMatchObject({
-      code: 'bundle-conflict',
-      reason: expect.stringContaining('32 bins') as string,
     });
     expect(
       await refusal((repository) => ceremony(repository, { online: [throwawaySigner(9)] })),

@@ -13,6 +13,7 @@ import { createMetrics, type Metrics } from '../../src/lib/metrics.ts';
 import type { TargetLookup } from '../../src/publish/catalogue.ts';
 import type { PublisherStatus } from '../../src/publish/status.ts';
 import { PublicationWaiter } from '../../src/publish/waiter.ts';
+import { BinLayout } from '../../src/tuf/bins.ts';
 import type { TargetFile } from '../../src/tuf/metadata.ts';
 import { digests, intent } from '../support/ledger-fixtures.ts';
 import { memoryStore, type MemoryStore } from '../support/memory-store.ts';
@@ -49,6 +50,7 @@ export function freshStatus(parts: Partial<PublisherStatus> = {}): PublisherStat
       bins: role,
       earliestBinExpires: role.expires,
       binCount: 16,
+      layouts: [new BinLayout(16)],
       format: 'succinct',
     },
     alteredBins: [],

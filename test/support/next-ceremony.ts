@@ -1,8 +1,8 @@
 // The ceremonies after the first one, for tests: what a bundle is built on, and what it changes.
 import type { Signer } from '../../src/signing/signer.ts';
-import { BinLayout } from '../../src/tuf/bins.ts';
+import { nextBinLayout } from '../../src/tuf/bins.ts';
 import { serializeBundle, type Bundle } from '../../src/tuf/bundle.ts';
-import { binTrust } from '../../src/tuf/delegations.ts';
+import { binTrust, type DelegationFormat } from '../../src/tuf/delegations.ts';
 import type { Envelope } from '../../src/tuf/envelope.ts';
 import { formatExpires } from '../../src/tuf/lifetimes.ts';
 import type { PublicKey, Root, Targets } from '../../src/tuf/metadata.ts';
@@ -26,6 +26,8 @@ export interface NextCeremony {
   readonly targetsOverlap?: boolean;
   /** Default: the count of before. */
   readonly binCount?: number;
+  /** Default: that of before. */
+  readonly format?: DelegationFormat;
 }
 
 /** Holds a ceremony on top of `previous`, whose root keys are in `keys`. */
@@ -69,8 +71,9 @@ export async function nextBundle(
     },
   };
   const bins = previous.bins.signed;
-  const { layout, format } = binTrust(bins);
-  const nextLayout = new BinLayout(ceremony.binCount ?? layout.count);
+  const { layout, format: before } = binTrust(bins);
+  const format = ceremony.format ?? before;
+  const nextLayout = nextBinLayout(layout, ceremony.binCount ?? layout.count);
   const nextBins: Targets = {
     ...bins,
     version: bins.version + 1,

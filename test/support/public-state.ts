@@ -41,7 +41,7 @@ export async function publicState(
   const snapshot = await loadSnapshot(store, roles, reference.version);
   const targets = new Map<string, string>();
   const binVersions: number[] = [];
-  for (let index = 0; index < snapshot.layout.count; index++) {
+  for (const index of snapshot.layout.bins) {
     const bin = await readBin(store, roles, snapshot, index);
     checkBinPaths(bin, snapshot.layout, index);
     binVersions.push(bin.version);

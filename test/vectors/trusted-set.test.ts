@@ -292,7 +292,7 @@ describe('snapshot (TUF 5.5)', () => {
     const fewer = await onlineFiles(repository, { timestamp: 2, snapshot: 2, layout: new BinLayout(2) });
     await set.updateTimestamp(fewer.timestamp);
     await expect(set.updateSnapshot(fewer.snapshot)).rejects.toEqual(
-      refusal('metadata-invalid', '2 bins, the trusted one has 4'),
+      refusal('metadata-invalid', 'bin-0 of 4 bins has left the snapshot'),
     );
   });
 
@@ -362,7 +362,7 @@ describe('targets and bins (TUF 5.6)', () => {
     const { keys, succinct_roles } = bins.delegations!;
     const delegations = { keys, succinct_roles: { ...succinct_roles!, bit_length: 3 } };
     await expect(set.updateBins(await targetsFile(bins, { delegations }, repository.bins))).rejects.toEqual(
-      refusal('metadata-invalid', 'bins delegates to 8 bins, snapshot lists 4'),
+      refusal('metadata-invalid', 'bins delegates to 8 bins bin-…, snapshot 1 lists 4 bins bin-…'),
     );
   });
 });

@@ -6,6 +6,7 @@ import {
   TIMESTAMP_NAME,
   versionedName,
 } from '../../tuf/layout.ts';
+import { generationOf } from '../../tuf/bins.ts';
 import type { SnapshotDocument } from '../../tuf/snapshot-document.ts';
 import type { RepositorySource } from '../source.ts';
 import type { Findings } from './findings.ts';
@@ -84,8 +85,13 @@ function currentVersion(role: string, snapshot: SnapshotDocument): number | unde
     case 'snapshot':
       return snapshot.version;
     default: {
-      const bin = snapshot.layout.parse(role);
-      return bin === undefined ? undefined : snapshot.versionOf(bin);
+      const bin = snapshot.parseName(role);
+      if (bin !== undefined) return snapshot.versionOf(bin);
+      const generation = generationOf(role) ?? snapshot.layout.generation;
+      if (generation === snapshot.layout.generation) return undefined;
+      // The first bins of a layout that is to come may be written, and their snapshot not yet. Names of a former one
+      // may have left the snapshot, and their files not yet the store.
+      return generation > snapshot.layout.generation ? 0 : Number.MAX_SAFE_INTEGER;
     }
   }
 }

@@ -8,7 +8,8 @@ import type { Root, RoleKeys, Targets } from '../../tuf/metadata.ts';
 import { parseBins, parseTargets } from '../../tuf/parse-targets.ts';
 import type { SnapshotDocument } from '../../tuf/snapshot-document.ts';
 import type { RoleTrust } from '../../tuf/threshold.ts';
-import { topLevelTrust } from '../../tuf/verify-roles.ts';
+import { checkSameLayout, topLevelTrust } from '../../tuf/verify-roles.ts';
+import { messageOf } from '../../lib/errors.ts';
 import { inspectReach, inspectTargetsFields } from './fields.ts';
 import { Findings } from './findings.ts';
 import { inspectFile, noting, parsing, readObject } from './form.ts';
@@ -46,13 +47,15 @@ export class OfflineRoles {
     if (bins === undefined) return undefined;
     const name = versionedName('bins', snapshot.binsVersion);
     const trust = noting(findings, 'pep458-roles', name, () => binTrust(bins.signed));
-    if (trust !== undefined && trust.layout.count !== snapshot.layout.count) {
-      const named = `snapshot ${snapshot.version} names ${snapshot.layout.count}`;
-      findings.add('pep458-roles', name, `delegates to ${trust.layout.count} bins, ${named}`);
+    if (trust === undefined) return undefined;
+    try {
+      checkSameLayout(trust.layout, snapshot);
+    } catch (error) {
+      findings.add('pep458-roles', name, messageOf(error));
       return undefined;
     }
     const root = roots.at(-1);
-    if (root !== undefined && trust !== undefined && delegation !== undefined && now !== undefined) {
+    if (root !== undefined && delegation !== undefined && now !== undefined) {
       checkSeparation(findings, name, root, delegation, trust);
     }
     return trust;

@@ -31,12 +31,12 @@ export async function checkOlderSnapshots(ports: OlderPorts, current: SnapshotDo
     expected = version + 1;
     const snapshot = await checkOlderSnapshot(ports, version);
     if (snapshot === undefined) continue;
-    if (previous !== undefined) checkOrder(findings, previous, snapshot);
+    if (previous !== undefined) await checkOrder(ports, previous, snapshot);
     await checkOlderBins(ports, previous, snapshot, current);
     previous = snapshot;
   }
   noteGap(findings, expected, end);
-  if (previous !== undefined) checkOrder(findings, previous, current);
+  if (previous !== undefined) await checkOrder(ports, previous, current);
 }
 
 function noteGap(findings: Findings, from: number, to: number): void {
@@ -46,14 +46,13 @@ function noteGap(findings: Findings, from: number, to: number): void {
 }
 
 /** TUF 5.5.5, and interop rule 12. */
-function checkOrder(findings: Findings, before: SnapshotDocument, after: SnapshotDocument): void {
+async function checkOrder(
+  ports: OnlinePorts,
+  before: SnapshotDocument,
+  after: SnapshotDocument,
+): Promise<void> {
+  const { findings } = ports;
   const name = versionedName('snapshot', after.version);
-  const { layout } = before;
-  if (layout.count !== after.layout.count) {
-    const was = `snapshot ${before.version} names ${layout.count}`;
-    findings.add('interop-12', name, `names ${after.layout.count} bins, ${was}`);
-    return;
-  }
   const compare = (role: string, next: number, earlier: number): void => {
     if (next >= earlier) return;
     noting(findings, 'tuf-5.5.5', name, () => {
@@ -62,9 +61,35 @@ function checkOrder(findings: Findings, before: SnapshotDocument, after: Snapsho
   };
   compare('targets', after.targetsVersion, before.targetsVersion);
   compare('bins', after.binsVersion, before.binsVersion);
-  for (let bin = 0; bin < layout.count; bin++) {
-    compare(layout.name(bin), after.versionOf(bin), before.versionOf(bin));
+  for (const layout of before.layouts) {
+    const first = before.firstListed(layout);
+    if (after.firstListed(layout) > first) {
+      if (await isForgotten(ports, before.version)) continue;
+      const was = `snapshot ${before.version} names ${layout.name(first)} of ${layout.count} bins`;
+      findings.add('interop-12', name, `does not name all bins of before: ${was}`);
+      continue;
+    }
+    // What nobody reads any more is not published either.
+    const isFormer = layout.generation < before.layout.generation;
+    for (let bin = first; layout.has(bin); bin++) {
+      compare(layout.name(bin), after.versionOf(bin), before.versionOf(bin));
+      if (isFormer && after.versionOf(bin) > before.versionOf(bin)) {
+        const says = `snapshot ${before.version} said ${before.versionOf(bin)}`;
+        findings.add(
+          'former-bins',
+          name,
+          `names ${layout.name(bin)} version ${after.versionOf(bin)}, ${says}`,
+        );
+      }
+    }
   }
+}
+
+/** Clients forget a snapshot that does not verify with the newest root: its key was exchanged (TUF 5.3.11). */
+async function isForgotten({ source, roots }: OnlinePorts, version: number): Promise<boolean> {
+  const attempt = new Findings();
+  await checkOlderSnapshot({ source, findings: attempt, roots: roots.slice(-1) }, version);
+  return attempt.count > 0;
 }
 
 /** The bins that this snapshot names, and neither the one before nor the current one does. */
@@ -74,18 +99,16 @@ async function checkOlderBins(
   snapshot: SnapshotDocument,
   current: SnapshotDocument,
 ): Promise<void> {
-  const { layout } = snapshot;
-  const sameLayout = (other: SnapshotDocument): boolean => other.layout.count === layout.count;
-  const bins = Array.from({ length: layout.count }, (_, index) => index).filter((index) => {
+  const bins = snapshot.kept.filter((index) => {
     const version = snapshot.versionOf(index);
-    const known = (other: SnapshotDocument | undefined): boolean =>
-      other !== undefined && sameLayout(other) && other.versionOf(index) === version;
-    return !known(previous) && !known(current);
+    return previous?.keptVersion(index) !== version && current.keptVersion(index) !== version;
   });
-  const trust = await offline.trustOf(snapshot);
+  const currentTrust = await offline.trustOf(snapshot);
   const found = await mapConcurrent(bins, readsInFlight, async (index) => {
     const own = new Findings();
     const version = snapshot.versionOf(index);
+    const layout = snapshot.layoutOf(index);
+    const trust = currentTrust && { ...currentTrust, layout };
     const name = versionedName(layout.name(index), version);
     if (!listing.has(layout.name(index), version)) {
       own.add('storage-retained', name, `is absent, snapshot ${snapshot.version} names it`);

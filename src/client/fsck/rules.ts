@@ -57,7 +57,11 @@ export const FSCK_RULES = {
   },
   'interop-12': {
     source: 'TUF 5.5.5',
-    meaning: 'No role leaves the snapshot: the number of bins stays the same.',
+    meaning: 'No role leaves the snapshot before its key was exchanged: bins of former layouts stay listed.',
+  },
+  'former-bins': {
+    source: 'docs/storage-layout.md',
+    meaning: 'Bins of a layout that another one has replaced keep the version that they had.',
   },
   'interop-13': {
     source: 'go-tuf; RFC 8259',
