@@ -46,6 +46,7 @@ try {
   for (const client of clients) {
     await perform(client, [
       { what: 'refresh, download, expiry', work: () => suiteOf(client.name, 'clients') },
+      { what: 'every ceremony, from root 1', work: () => suiteOf(client.name, 'ceremony-clients') },
     ]);
   }
   await perform({ name: 'SeaweedFS 4.48', program: process.execPath, reason: '' }, [

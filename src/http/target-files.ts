@@ -1,5 +1,5 @@
-// GET /targets/*: target files under the names that TUF clients ask for, `dir/HASH.file`, and only those that a
-// retained snapshot lists with that hash. The plain name is not answered: its content changes, and no client that
+// GET /targets/*: target files under the names that TUF clients ask for, `dir/HASH.file` and `HASH.dir/file`, and only
+// those that a retained snapshot lists with that hash. The plain name is not answered: its content changes, and no client that
 // follows consistent snapshots asks for it (TUF 5.7.3; interop rule 10).
 import type { FileHandle } from 'node:fs/promises';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
@@ -7,7 +7,7 @@ import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import { IMMUTABLE_CACHING } from '../lib/caching.ts';
 import { hasCode } from '../lib/errors.ts';
-import { parseHashedTargetPath } from '../tuf/layout.ts';
+import { askedTargets, type HashedTarget } from '../tuf/layout.ts';
 import type { TargetFile } from '../tuf/metadata.ts';
 import { targetPathProblem } from '../tuf/target-path.ts';
 import { content, problems } from './openapi.ts';
@@ -40,6 +40,17 @@ export function targetFilesRoute(app: FastifyInstance, deps: ServerDeps): void {
     return match && { target: match, current: false };
   };
 
+  const findAsked = async (
+    candidates: readonly HashedTarget[],
+  ): Promise<{ asked: HashedTarget; listed: Listed } | undefined> => {
+    for (const asked of candidates) {
+      if (targetPathProblem(asked.path) !== undefined) continue;
+      const listed = await findListed(asked.path, asked.sha256);
+      if (listed !== undefined) return { asked, listed };
+    }
+    return undefined;
+  };
+
   const openFile = async (path: string, { target, current }: Listed): Promise<FileHandle | undefined> => {
     try {
       return await directory?.open(path, target);
@@ -58,7 +69,7 @@ export function targetFilesRoute(app: FastifyInstance, deps: ServerDeps): void {
       operationId: 'readTargetFile',
       summary: 'A target file',
       description:
-        'Under `dir/HASH.file`, where HASH is the sha256 that a retained snapshot gives; any other name is 404. Answers If-None-Match and one byte range, or redirects to where the files are.',
+        'Under `dir/HASH.file` (tough: `HASH.dir/file`), where HASH is the sha256 that a retained snapshot gives; any other name is 404. Answers If-None-Match and one byte range, or redirects to where the files are.',
       tags: ['repository'],
       params: Type.Object({ '*': Type.String({ description: 'dir/HASH.file' }) }),
       response: {
@@ -73,11 +84,10 @@ export function targetFilesRoute(app: FastifyInstance, deps: ServerDeps): void {
       const name = request.params['*'];
       const absent = (): ProblemError =>
         new ProblemError('not-found', 'no retained snapshot lists this target file');
-      const asked = parseHashedTargetPath(name);
-      if (source.kind === 'none' || asked === undefined || targetPathProblem(asked.path) !== undefined)
-        throw absent();
-      const listed = await findListed(asked.path, asked.sha256);
-      if (listed === undefined) throw absent();
+      if (source.kind === 'none') throw absent();
+      const found = await findAsked(askedTargets(name));
+      if (found === undefined) throw absent();
+      const { asked, listed } = found;
       if (source.kind === 'redirect') {
         return reply
           .header('cache-control', REDIRECT_CACHING)

@@ -40,3 +40,16 @@ export function parseHashedTargetPath(name: string): HashedTarget | undefined {
   if (match?.[1] === undefined || match[2] === undefined) return undefined;
   return { path: name.slice(0, slash) + match[2], sha256: match[1] };
 }
+
+/**
+ * What a client may mean by the name of a target file: `dir/HASH.file`, or `HASH.dir/file` as tough asks, which puts the
+ * hash before the whole path (interop rule 10). A name can be read in both ways; only a path that exists has the hash.
+ */
+export function askedTargets(name: string): HashedTarget[] {
+  const usual = parseHashedTargetPath(name);
+  const whole = /^([0-9a-f]{64})\.(.+\/.+)$/s.exec(name);
+  return [
+    ...(usual === undefined ? [] : [usual]),
+    ...(whole?.[1] === undefined || whole[2] === undefined ? [] : [{ path: whole[2], sha256: whole[1] }]),
+  ];
+}
