@@ -31,6 +31,7 @@ const LAYERS: Readonly<
   ledger: { uses: ['tuf', 'lib'] },
   publish: { uses: ['ledger', 'tuf', 'signing', 'storage', 'lib'] },
   backsign: { uses: ['publish', 'ledger', 'tuf', 'signing', 'storage', 'lib'] },
+  follow: { uses: ['backsign', 'ledger', 'lib'] },
   http: { uses: ['ledger', 'publish', 'tuf', 'lib'], typeOnly: ['storage', 'signing', 'config'] },
   client: { uses: ['tuf', 'lib'], typeOnly: ['storage'] },
   simple: { uses: ['tuf', 'lib'] },

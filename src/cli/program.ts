@@ -9,6 +9,7 @@ import { addClientCommand } from './client.ts';
 import { addCopyCommand } from './copy.ts';
 import { addDemoCommand } from './demo.ts';
 import { failureOf, type ExitStatus } from './exit.ts';
+import { addFollowCommand } from './follow.ts';
 import { addFsckCommand } from './fsck.ts';
 import { addGcCommand } from './gc.ts';
 import { addImportCommand } from './import.ts';
@@ -90,6 +91,7 @@ Examples:
     addRenewCommand,
     addRecoverCommand,
     addBacksignCommand,
+    addFollowCommand,
     addPublishCommand,
     addStatusCommand,
     addWatchCommand,

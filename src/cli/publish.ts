@@ -2,18 +2,13 @@
 import { createReadStream } from 'node:fs';
 import path from 'node:path';
 import type { Command } from 'commander';
-import { formatDuration, parseDuration } from '../lib/duration.ts';
+import { parseDuration } from '../lib/duration.ts';
 import { CountersignError } from '../lib/errors.ts';
 import { batchEvents, eventsOfLines, eventsOfOptions, type OutgoingEvent } from './outgoing-events.ts';
 import { startProgress } from './progress.ts';
+import { sendBatch, type Outcome } from './send-events.ts';
 import { openServiceClient, type ServiceClient } from './service-client.ts';
 import type { Perform, Session } from './session.ts';
-
-/** How long one request asks the service to wait for the snapshot, in seconds. */
-const WAIT_SECONDS = 30;
-
-/** Between two questions after events that the service has not settled within its wait. */
-const POLL_MS = 500;
 
 /** Published events that are listed one by one for people; rejected ones always are. */
 const LISTED = 20;
@@ -28,10 +23,6 @@ interface PublishOptions {
   readonly tokenFile?: string;
   readonly timeout: string;
 }
-
-type Outcome =
-  | { readonly id: string; readonly state: 'published'; readonly snapshot: number }
-  | { readonly id: string; readonly state: 'rejected'; readonly reason: string };
 
 export function addPublishCommand(program: Command, perform: Perform): void {
   const collect = (value: string, previous: readonly string[] = []): string[] => [...previous, value];
@@ -137,61 +128,6 @@ async function sendAll(
     progress.end();
   }
   return results;
-}
-
-/** Sends one request and waits until each of its events is settled; outcomes in the order of the batch. */
-async function sendBatch(
-  { context }: Session,
-  client: ServiceClient,
-  batch: readonly OutgoingEvent[],
-  timeoutMs: number,
-): Promise<Outcome[]> {
-  const deadline = context.clock.now() + timeoutMs;
-  const reply = await client.request({
-    method: 'POST',
-    path: '/v1/events',
-    headers: {
-      'content-type': 'application/x-ndjson',
-      prefer: `wait=${Math.max(1, Math.min(WAIT_SECONDS, Math.floor(timeoutMs / 1000)))}`,
-    },
-    body: batch.map(({ line }) => `${line}\n`).join(''),
-    retryUntil: deadline,
-  });
-  const listed: unknown = (Object(reply.body) as { events?: unknown }).events;
-  if (!Array.isArray(listed) || listed.length !== batch.length) {
-    throw new CountersignError(
-      'service-unavailable',
-      `${client.url} did not answer for each event that was sent`,
-    );
-  }
-  const outcomes: Outcome[] = [];
-  for (const [index, { id }] of batch.entries()) {
-    let outcome = outcomeOf(id, listed[index], client.url);
-    while (outcome === undefined) {
-      if (context.clock.now() > deadline) {
-        throw new CountersignError(
-          'service-unavailable',
-          `event ${id} was accepted by ${client.url} but not published within ${formatDuration(timeoutMs)}`,
-        );
-      }
-      await context.clock.sleep(POLL_MS);
-      const path = `/v1/events/${encodeURIComponent(id)}`;
-      const state = await client.request({ method: 'GET', path, retryUntil: deadline });
-      outcome = outcomeOf(id, state.body, client.url);
-    }
-    outcomes.push(outcome);
-  }
-  return outcomes;
-}
-
-/** Undefined while the event is only accepted. */
-function outcomeOf(id: string, answer: unknown, url: string): Outcome | undefined {
-  const { state, snapshot, reason } = Object(answer) as Readonly<Record<string, unknown>>;
-  if (state === 'accepted') return undefined;
-  if (state === 'published' && typeof snapshot === 'number') return { id, state, snapshot };
-  if (state === 'rejected')
-    return { id, state, reason: typeof reason === 'string' ? reason : 'no reason given' };
-  throw new CountersignError('service-unavailable', `${url} answered with an unknown state of event ${id}`);
 }
 
 function report(results: readonly Labelled[]) {

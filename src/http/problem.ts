@@ -40,6 +40,8 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   'bundle-conflict': 500,
   'manifest-invalid': 500,
   'backsign-state': 500,
+  'follow-state': 500,
+  'too-many-removals': 500,
   'key-overlap-missing': 500,
   'plan-invalid': 500,
   'plan-refused': 500,

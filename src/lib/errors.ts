@@ -143,6 +143,17 @@ export const ERRORS = {
     meaning: 'A list of files to back-sign cannot be read to its end, or two lists of the same files differ.',
     remedy: 'Make the list again where it was made; nothing of it was signed.',
   },
+  'follow-state': {
+    kind: 'refused',
+    meaning: 'The state of "countersign follow" belongs to another index.',
+    remedy: 'Give the state of this index, or a new file with --state.',
+  },
+  'too-many-removals': {
+    kind: 'refused',
+    meaning:
+      'A followed index names far fewer files than before, so it is probably broken; none was removed.',
+    remedy: 'Look at the index; when the files really are gone, give a larger --max-removals.',
+  },
   'backsign-state': {
     kind: 'refused',
     meaning:

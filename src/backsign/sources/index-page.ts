@@ -7,6 +7,8 @@ export interface ProjectList {
   readonly projects: readonly string[];
   /** `_last-serial`: the state of the index. */
   readonly serial?: number;
+  /** `_last-serial` of single projects, where the index gives them: the state of their pages. */
+  readonly serials: ReadonlyMap<string, number>;
 }
 
 /** A file as a page names it. */
@@ -19,14 +21,14 @@ export interface NamedFile {
 
 /** @throws CountersignError `manifest-invalid` when it is no list of projects. */
 export function projectsOf({ text, isJson, serial, url }: PageAnswer): ProjectList {
-  const names = isJson ? undefined : hrefs(text).map(lastSegment);
   const document = isJson ? parse(text, url) : undefined;
-  const listed = names ?? projectNames(document, url);
+  const serials = isJson ? serialsOfProjects(document, url) : serialsUnknown(hrefs(text).map(lastSegment));
   const meta = isObject(document) && isObject(document['meta']) ? document['meta'] : {};
   const last = Number(meta['_last-serial'] ?? serial ?? Number.NaN);
   // A listing of a directory has a link to the one above.
-  const projects = [...new Set(listed)].filter((name) => !['', '.', '..'].includes(name)).sort();
-  return { projects, ...(Number.isSafeInteger(last) ? { serial: last } : {}) };
+  const projects = [...serials.keys()].filter((name) => !['', '.', '..'].includes(name)).sort();
+  const known = [...serials].filter((entry): entry is [string, number] => entry[1] !== undefined);
+  return { projects, serials: new Map(known), ...(Number.isSafeInteger(last) ? { serial: last } : {}) };
 }
 
 /** @throws CountersignError `manifest-invalid` when it is no page of a project. */
@@ -47,15 +49,22 @@ export function filesOf({ text, isJson, url }: PageAnswer): NamedFile[] {
   });
 }
 
-function projectNames(document: unknown, url: string): string[] {
+function serialsOfProjects(document: unknown, url: string): Map<string, number | undefined> {
   const projects = isObject(document) ? document['projects'] : undefined;
   if (!Array.isArray(projects)) throw invalid(url, 'has no projects');
-  return projects.map((project: unknown) => {
-    if (!isObject(project) || typeof project['name'] !== 'string') {
-      throw invalid(url, 'has a project without a name');
-    }
-    return normalized(project['name']);
-  });
+  return new Map(
+    projects.map((project: unknown) => {
+      if (!isObject(project) || typeof project['name'] !== 'string') {
+        throw invalid(url, 'has a project without a name');
+      }
+      const serial = project['_last-serial'];
+      return [normalized(project['name']), Number.isSafeInteger(serial) ? Number(serial) : undefined];
+    }),
+  );
+}
+
+function serialsUnknown(names: readonly string[]): Map<string, number | undefined> {
+  return new Map(names.map((name) => [name, undefined]));
 }
 
 /** PEP 503 "Normalized Names". */

@@ -56,6 +56,13 @@ export class KeptPages {
     return JSON.parse(bytes.toString('utf8')) as Page;
   }
 
+  *all(): Generator<Page> {
+    for (const project of this.#places.keys()) {
+      const page = this.get(project);
+      if (page !== undefined) yield page;
+    }
+  }
+
   add(page: Page): void {
     const line = Buffer.from(JSON.stringify(page));
     fs.writeSync(this.#file, Buffer.concat([line, Buffer.of(NEWLINE)]), 0, line.length + 1, this.#size);

@@ -1,0 +1,82 @@
+// The files of one page of a simple index, with everything that a signature needs: what the page does not say is asked for.
+import { createHash } from 'node:crypto';
+import type { Clock } from '../../lib/clock.ts';
+import { decoded, filesOf, type NamedFile } from './index-page.ts';
+import { askFile, bodyOf, type PageAnswer } from './index-request.ts';
+import type { IndexedFile } from './kept-pages.ts';
+
+export interface Asking {
+  readonly clock: Clock;
+  /** Download every file and compare length and hash. */
+  readonly fetch: boolean;
+}
+
+/**
+ * The files of a page. `known`: what an earlier reading came to; what was asked for then is not asked for again.
+ * @throws CountersignError `manifest-invalid` when it is no page of a project, `service-unavailable`.
+ */
+export async function indexedFiles(
+  answer: PageAnswer,
+  known: readonly IndexedFile[],
+  asking: Asking,
+): Promise<IndexedFile[]> {
+  const settled = new Map(known.filter(isSettled).map((file) => [file.path, file]));
+  const files: IndexedFile[] = [];
+  for (const file of filesOf(answer)) files.push(await indexedFile(file, answer.url, settled, asking));
+  return files;
+}
+
+/** Nothing more is to be found out about it, if it still has this hash. */
+export function isSettled({ fetched, problem }: IndexedFile): boolean {
+  return fetched === true || problem !== undefined;
+}
+
+/** The target path is the path of the address; a length that the index does not say is asked for. */
+async function indexedFile(
+  { href, length, sha256 }: NamedFile,
+  pageUrl: string,
+  fetched: ReadonlyMap<string, IndexedFile>,
+  { clock, fetch: download }: Asking,
+): Promise<IndexedFile> {
+  const url = URL.canParse(href, pageUrl) ? new URL(href, pageUrl) : undefined;
+  const path = url && decoded(url.pathname.slice(1));
+  if (url === undefined || path === undefined || !/^https?:$/.test(url.protocol)) {
+    return { path: href, problem: `${href.slice(0, 200)} on ${pageUrl} is no address of a file` };
+  }
+  url.hash = '';
+  const claim: IndexedFile = { path, ...(sha256 === undefined ? {} : { sha256 }) };
+  if (!download && length !== undefined) return { ...claim, length };
+  const known = fetched.get(path);
+  if (known?.sha256 !== undefined && known.sha256 === sha256 && known.length === (length ?? known.length))
+    return known;
+  const read = download ? hashOf : lengthOf;
+  const found = await askFile<Measured>(url.href, download ? 'GET' : 'HEAD', clock, read);
+  if (found === 'absent') return { ...claim, problem: `${url.href} is absent` };
+  if (found.sha256 === undefined) return { ...claim, length: found.length };
+  if (sha256 !== undefined && found.sha256 !== sha256) {
+    return { path, problem: `${url.href} has sha256 ${found.sha256}, the index says ${sha256}` };
+  }
+  if (length !== undefined && found.length !== length) {
+    return { path, problem: `${url.href} has ${found.length} bytes, the index says ${length}` };
+  }
+  return { path, length: found.length, sha256: found.sha256, fetched: true };
+}
+
+interface Measured {
+  readonly length: number;
+  readonly sha256?: string;
+}
+
+function lengthOf(response: Response): Promise<Measured> {
+  return Promise.resolve({ length: Number(response.headers.get('content-length') ?? 0) });
+}
+
+async function hashOf(response: Response): Promise<Measured> {
+  const hash = createHash('sha256');
+  let length = 0;
+  for await (const piece of bodyOf(response)) {
+    hash.update(piece);
+    length += piece.length;
+  }
+  return { length, sha256: hash.digest('hex') };
+}
