@@ -3,8 +3,11 @@
 import type { EventState, History, Receipt } from '../ledger/ledger.ts';
 import type { Clock } from '../lib/clock.ts';
 
-/** How often a waiting request asks the ledger, in case another process published its events. Milliseconds. */
-const POLL_MS = 250;
+/**
+ * How often a waiting request asks the ledger by itself, should it not have been woken: the ledger tells what other
+ * processes publish, and hundreds that wait must not keep it busy with questions. Milliseconds.
+ */
+const POLL_MS = 1000;
 
 export class PublicationWaiter {
   readonly #history: History;

@@ -35,8 +35,8 @@ import { tcpProxy, type TcpProxy } from './tcp-proxy.ts';
 const PROGRAM = fileURLToPath(new URL('../../../dist/src/main.js', import.meta.url));
 const DATABASE = 'chaos';
 const BINS = 32;
-/** Milliseconds from SIGTERM until a node refuses connections: balancers look more often. */
-const DRAIN_MS = 1500;
+/** Milliseconds from SIGTERM until a node refuses connections: balancers look more often, on a busy machine too. */
+const DRAIN_MS = 4000;
 /** Megabytes: many times what a run writes. */
 const DISK_MB = 768;
 

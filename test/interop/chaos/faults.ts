@@ -163,6 +163,8 @@ export class Faults {
       await node.start();
       this.rolling.restarts += 1;
     }
+    if (counts.retries > before.retries)
+      console.log(`sent again in a rolling restart: ${this.#ports.load.lastRetry}`);
     this.rolling.requests += counts.requests - before.requests;
     this.rolling.retries += counts.retries - before.retries;
   }

@@ -27,6 +27,8 @@ export class Load {
     refreshes: 0,
     unanswered: 0,
   };
+  /** Why an upload was last sent again. */
+  lastRetry = '';
   readonly #cluster: Cluster;
   readonly #invariants: Invariants;
   readonly #random: () => number;
@@ -121,7 +123,10 @@ export class Load {
       const { status, body } = await this.#send(this.#pick(), ...events, prefer);
       if (status === 200 || status === 202) return body;
       if (status < 500) this.#invariants.break(`an upload was answered ${status}: ${body}`);
-      if (attempt === 0) this.counts.retries += 1;
+      if (attempt === 0) {
+        this.counts.retries += 1;
+        this.lastRetry = `${status} ${body.slice(0, 200)}`;
+      }
       await systemClock.sleep(LOOK_MS);
     }
   }
