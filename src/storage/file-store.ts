@@ -14,19 +14,17 @@ import { sha256Hex } from '../lib/bytes.ts';
 import { CountersignError } from '../lib/errors.ts';
 import { createSynced, DirectorySync, osCode, readWhole, storeUnavailable } from './durable-file.ts';
 import { FileLock } from './file-lock.ts';
-import { Staging } from './staging.ts';
 import { checkName } from './object-name.ts';
+import { Staging } from './staging.ts';
+import { StoreDirectories } from './store-directories.ts';
 import type { ObjectInfo, ObjectStore, StoredObject, VersionToken } from './store.ts';
 
 const link = promisify(fs.link);
 const unlink = promisify(fs.unlink);
 const lstat = promisify(fs.lstat);
-const mkdir = promisify(fs.mkdir);
 
 /** Objects are public and never change; the process's umask may take more away. */
 const OBJECT_MODE = 0o444;
-/** Directories whose state is kept in memory. The metadata need one; a mirror of target files may need many. */
-const MAX_KNOWN_DIRECTORIES = 4_096;
 
 /**
  * Opens the store in `dir`, which is created when it does not exist, and removes what dead writers left behind.
@@ -34,14 +32,20 @@ const MAX_KNOWN_DIRECTORIES = 4_096;
  */
 export async function openFileStore(dir: string): Promise<ObjectStore> {
   try {
-    const created = await fs.promises.mkdir(dir, { recursive: true });
-    // The one place where symbolic links are followed: the operator's own path to the store.
-    const root = await fs.promises.realpath(dir);
-    if (created !== undefined) await syncNames(root, await fs.promises.realpath(created));
+    const root = await storeRoot(dir);
     return new FileStore(root, Staging.open(root));
   } catch (error) {
     throw storeUnavailable('open the store', dir, error);
   }
+}
+
+/** The real path of a store's directory, which is made when it does not exist. */
+export async function storeRoot(dir: string): Promise<string> {
+  const created = await fs.promises.mkdir(dir, { recursive: true });
+  // The one place where symbolic links are followed: the operator's own path to the store.
+  const root = await fs.promises.realpath(dir);
+  if (created !== undefined) await syncNames(root, await fs.promises.realpath(created));
+  return root;
 }
 
 /** Makes the names of `last` and of each directory above it, up to `first`, durable. */
@@ -55,21 +59,19 @@ class FileStore implements ObjectStore {
   readonly #root: string;
   readonly #staging: Staging;
   readonly #lock: FileLock;
-  /** Directories that were checked and whose own names are durable. */
-  readonly #directories = new Map<string, DirectorySync>();
-  /** Directories that were checked. */
-  readonly #checked = new Set<string>();
+  readonly #directories: StoreDirectories;
 
   constructor(root: string, staging: Staging) {
     this.#root = root;
     this.#staging = staging;
     this.#lock = new FileLock(join(root, '.lock'));
+    this.#directories = new StoreDirectories(root);
   }
 
   async get(name: string, maxBytes: number): Promise<StoredObject | undefined> {
     checkName(name);
     try {
-      if (!(await this.#isDirectory(dirname(name)))) return undefined;
+      if (!(await this.#directories.exists(dirname(name)))) return undefined;
       const bytes = await readWhole(join(this.#root, name), maxBytes);
       return bytes === undefined ? undefined : storedObject(bytes);
     } catch (error) {
@@ -81,7 +83,7 @@ class FileStore implements ObjectStore {
     checkName(name);
     const staged = this.#staging.nextPath();
     try {
-      const directory = await this.#directory(dirname(name));
+      const directory = await this.#directories.make(dirname(name));
       await createSynced(staged, bytes, OBJECT_MODE);
       let result: 'created' | 'exists' = 'created';
       try {
@@ -96,7 +98,7 @@ class FileStore implements ObjectStore {
       await directory.sync();
       return result;
     } catch (error) {
-      this.#forgetDirectories(error);
+      this.#directories.forgetAfter(error);
       throw storeUnavailable('write', name, error);
     }
   }
@@ -106,7 +108,7 @@ class FileStore implements ObjectStore {
     const staged = this.#staging.nextPath();
     const path = join(this.#root, name);
     try {
-      const directory = await this.#directory(dirname(name));
+      const directory = await this.#directories.make(dirname(name));
       await createSynced(staged, bytes, OBJECT_MODE);
       try {
         await this.#lock.run(() => {
@@ -120,7 +122,7 @@ class FileStore implements ObjectStore {
       await directory.sync();
       return contentToken(bytes);
     } catch (error) {
-      this.#forgetDirectories(error);
+      this.#directories.forgetAfter(error);
       throw storeUnavailable('replace', name, error);
     }
   }
@@ -129,10 +131,10 @@ class FileStore implements ObjectStore {
     const slash = prefix.lastIndexOf('/') + 1;
     if (slash > 0) checkName(prefix.slice(0, slash - 1));
     try {
-      if (!(await this.#isDirectory(dirname(`${prefix.slice(0, slash)}.`)))) return;
+      if (!(await this.#directories.exists(dirname(`${prefix.slice(0, slash)}.`)))) return;
       yield* this.#walk(prefix.slice(0, slash), prefix);
     } catch (error) {
-      this.#forgetDirectories(error);
+      this.#directories.forgetAfter(error);
       throw storeUnavailable('list', prefix, error);
     }
   }
@@ -140,7 +142,7 @@ class FileStore implements ObjectStore {
   async remove(name: string): Promise<void> {
     checkName(name);
     try {
-      if (!(await this.#isDirectory(dirname(name)))) return;
+      if (!(await this.#directories.exists(dirname(name)))) return;
       await unlink(join(this.#root, name));
     } catch (error) {
       if (osCode(error) === 'ENOENT') return;
@@ -158,77 +160,21 @@ class FileStore implements ObjectStore {
         const below = `${name}/`;
         if (below.startsWith(prefix) || prefix.startsWith(below)) yield* this.#walk(below, prefix);
       } else if (entry.isFile() && name.startsWith(prefix)) {
-        const size = await this.#sizeOf(name);
-        if (size !== undefined) yield { name, size };
+        const info = await this.#look(name);
+        if (info !== undefined) yield info;
       }
     }
   }
 
   /** Undefined when the object was removed while it was being listed. */
-  async #sizeOf(name: string): Promise<number | undefined> {
+  async #look(name: string): Promise<ObjectInfo | undefined> {
     try {
-      return (await lstat(join(this.#root, name))).size;
+      const { size, dev, ino, mtimeNs, ctimeNs } = await lstat(join(this.#root, name), { bigint: true });
+      return { name, size: Number(size), stamp: [dev, ino, size, mtimeNs, ctimeNs].join(' ') };
     } catch (error) {
       if (osCode(error) === 'ENOENT') return undefined;
       throw error;
     }
-  }
-
-  /**
-   * A directory of the store, made when there is none, its own name durable. None of its parts is a symbolic link out
-   * of the store at the time of first use; whoever can exchange directories later can write to the store anyway.
-   */
-  async #directory(relative: string): Promise<DirectorySync> {
-    const known = this.#directories.get(relative);
-    if (known !== undefined) return known;
-    if (relative !== '.') {
-      const parent = await this.#directory(dirname(relative));
-      try {
-        await mkdir(join(this.#root, relative));
-      } catch (error) {
-        if (osCode(error) !== 'EEXIST') throw error;
-      }
-      await this.#checkDirectory(relative);
-      // Also when it existed: whoever made it may have been killed before this step.
-      await parent.sync();
-    }
-    return this.#remember(relative);
-  }
-
-  /** Whether the directory exists; what #directory says about symbolic links holds here too. */
-  async #isDirectory(relative: string): Promise<boolean> {
-    if (relative === '.' || this.#checked.has(relative)) return true;
-    if (!(await this.#isDirectory(dirname(relative)))) return false;
-    try {
-      await this.#checkDirectory(relative);
-      return true;
-    } catch (error) {
-      if (osCode(error) === 'ENOENT') return false;
-      throw error;
-    }
-  }
-
-  async #checkDirectory(relative: string): Promise<void> {
-    if (!(await lstat(join(this.#root, relative))).isDirectory()) {
-      throw new CountersignError('store-unavailable', `${relative} in the store is not a directory`);
-    }
-    if (this.#checked.size >= MAX_KNOWN_DIRECTORIES) this.#checked.clear();
-    this.#checked.add(relative);
-  }
-
-  #remember(relative: string): DirectorySync {
-    if (this.#directories.size >= MAX_KNOWN_DIRECTORIES) this.#directories.clear();
-    // Two first uses at once must end up with one object: its fsyncs are shared.
-    const directory = this.#directories.get(relative) ?? new DirectorySync(join(this.#root, relative));
-    this.#directories.set(relative, directory);
-    return directory;
-  }
-
-  /** A directory that was removed meanwhile is made again by the next call. */
-  #forgetDirectories(error: unknown): void {
-    if (osCode(error) !== 'ENOENT') return;
-    this.#directories.clear();
-    this.#checked.clear();
   }
 }
 

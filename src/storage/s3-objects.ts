@@ -3,10 +3,13 @@
 import {
   DeleteObjectCommand,
   GetObjectCommand,
+  HeadObjectCommand,
   ListObjectsV2Command,
   PutObjectCommand,
   type S3Client,
 } from '@aws-sdk/client-s3';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { addAbortSignal, Readable } from 'node:stream';
 import { CountersignError } from '../lib/errors.ts';
 import { isAbsent, isRefused, s3Unavailable } from './s3-errors.ts';
@@ -24,6 +27,8 @@ export interface S3Entry {
   readonly size: number;
   /** By the server's clock, milliseconds since the epoch. */
   readonly modifiedMs: number;
+  /** Empty when the server does not say. */
+  readonly etag: string;
 }
 
 export interface PutRequest {
@@ -91,6 +96,57 @@ export class S3Objects {
     return etag === undefined ? { written: false, uncertain } : { written: true, etag };
   }
 
+  /** Bytes of an object, or undefined when there is none. @throws CountersignError `store-unavailable`. */
+  async size(key: string): Promise<number | undefined> {
+    const look = async (abortSignal: AbortSignal): Promise<number | undefined> => {
+      const command = new HeadObjectCommand({ Bucket: this.#bucket, Key: key });
+      try {
+        return (await this.#client.send(command, { abortSignal })).ContentLength ?? 0;
+      } catch (error) {
+        if (isAbsent(error)) return undefined;
+        throw error;
+      }
+    };
+    return (await this.#try('look at', key, look)).value;
+  }
+
+  /**
+   * The body of an object as it comes: cut off, it ends in an error and is not asked for again.
+   * @throws CountersignError `not-found`, `store-unavailable`.
+   */
+  async open(key: string): Promise<AsyncIterable<Uint8Array>> {
+    const ask = async (): Promise<Readable | undefined> => {
+      const command = new GetObjectCommand({ Bucket: this.#bucket, Key: key });
+      try {
+        const { Body: body } = await this.#client.send(command);
+        if (!(body instanceof Readable)) throw new Error('the answer has no body');
+        return body;
+      } catch (error) {
+        if (isAbsent(error)) return undefined;
+        throw error;
+      }
+    };
+    const body = (await this.#try('read', key, ask)).value;
+    if (body === undefined) throw new CountersignError('not-found', `${this.#uri(key)} does not exist`);
+    return body as AsyncIterable<Uint8Array>;
+  }
+
+  /** Writes an object, whatever is there, from a file. @throws CountersignError `store-unavailable`. */
+  async putFile(key: string, file: string, request: Omit<PutRequest, 'expected'>): Promise<void> {
+    const { size } = await stat(file);
+    await this.#try('write', key, async (abortSignal) => {
+      const command = new PutObjectCommand({
+        Bucket: this.#bucket,
+        Key: key,
+        Body: createReadStream(file),
+        ContentLength: size,
+        ContentType: request.contentType,
+        CacheControl: request.cacheControl,
+      });
+      await this.#client.send(command, { abortSignal });
+    });
+  }
+
   /** @throws CountersignError `store-unavailable`. */
   async remove(key: string): Promise<void> {
     await this.#try('remove', key, async (abortSignal) => {
@@ -106,9 +162,9 @@ export class S3Objects {
     let token: string | undefined;
     do {
       const page = await this.#listPage(prefix, token);
-      for (const { Key: key, Size: size, LastModified: modified } of page.Contents ?? []) {
+      for (const { Key: key, Size: size, LastModified: modified, ETag: etag } of page.Contents ?? []) {
         if (key?.startsWith(prefix) !== true) continue;
-        yield { key, size: size ?? 0, modifiedMs: modified?.getTime() ?? 0 };
+        yield { key, size: size ?? 0, modifiedMs: modified?.getTime() ?? 0, etag: etag ?? '' };
       }
       const next = page.IsTruncated === true ? page.NextContinuationToken : undefined;
       if (page.IsTruncated === true && (next === undefined || next === token)) {

@@ -94,10 +94,11 @@ class S3Store implements ObjectStore {
   async *list(prefix: string): AsyncIterable<ObjectInfo> {
     const slash = prefix.lastIndexOf('/') + 1;
     if (slash > 0) checkName(prefix.slice(0, slash - 1));
-    for await (const { key, size } of this.#objects.list(this.#prefix + prefix)) {
+    for await (const { key, size, etag, modifiedMs } of this.#objects.list(this.#prefix + prefix)) {
       const name = key.slice(this.#prefix.length);
       // Probes, and what other programs keep under names that this store cannot have.
-      if (isPlainName(name)) yield { name, size };
+      if (!isPlainName(name)) continue;
+      yield { name, size, ...(etag === '' ? {} : { stamp: `${etag} ${size} ${modifiedMs}` }) };
     }
   }
 
@@ -119,6 +120,6 @@ class S3Store implements ObjectStore {
 }
 
 /** What stands before every name of the store in the bucket. */
-function keyPrefix({ prefix }: S3Location): string {
+export function keyPrefix({ prefix }: S3Location): string {
   return prefix === '' ? '' : `${prefix}/`;
 }

@@ -17,6 +17,8 @@ export interface ObjectInfo {
   readonly name: string;
   /** Bytes. */
   readonly size: number;
+  /** Changes whenever the object is written, whoever writes it; equal only to itself. Absent where nobody can tell. */
+  readonly stamp?: string;
 }
 
 export interface ObjectStore {
