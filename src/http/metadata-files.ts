@@ -6,7 +6,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 import { Type } from 'typebox';
 import { asBuffer, sha256Hex } from '../lib/bytes.ts';
 import { IMMUTABLE_CACHING, TIMESTAMP_CACHING } from '../lib/caching.ts';
-import { METADATA_PREFIX, parseVersionedName, TIMESTAMP_NAME } from '../tuf/layout.ts';
+import { METADATA_PREFIX, parseVersionedName, RETENTION_NAME, TIMESTAMP_NAME } from '../tuf/layout.ts';
 import { MAX_METADATA_BYTES } from '../tuf/metadata-limits.ts';
 import { ByteCache } from '../lib/byte-cache.ts';
 import { chooseCoding, compress, MIN_COMPRESSED_BYTES, type Coding } from './content-coding.ts';
@@ -22,6 +22,11 @@ const CACHE_BYTES = 64 * 1024 * 1024;
 
 /** The thread pool has four threads, and the store's files need them too; whoever comes later gets identity. */
 const COMPRESSIONS_AT_ONCE = 2;
+
+/** The two names whose content changes. */
+function isReplaced(name: string): boolean {
+  return name === TIMESTAMP_NAME || name === RETENTION_NAME;
+}
 
 interface CachedFile {
   readonly bytes: Buffer;
@@ -40,7 +45,7 @@ export function metadataFilesRoute(app: FastifyInstance, { store }: ServerDeps):
 
   const find = async (name: string): Promise<CachedFile> => {
     let file: CachedFile | undefined;
-    if (name === TIMESTAMP_NAME) file = await read(name, MAX_METADATA_BYTES.timestamp);
+    if (isReplaced(name)) file = await read(name, MAX_METADATA_BYTES.timestamp);
     else if (parseVersionedName(name) !== undefined) {
       file = await cache.get(name, () => read(name, MAX_METADATA_BYTES.targets));
     }
@@ -72,7 +77,7 @@ export function metadataFilesRoute(app: FastifyInstance, { store }: ServerDeps):
       operationId: 'readMetadata',
       summary: 'A metadata file',
       description:
-        '`timestamp.json`, or a versioned name such as `7.snapshot.json`. Answers If-None-Match, one byte range, and Accept-Encoding (br, gzip).',
+        '`timestamp.json`, `retention.json`, or a versioned name such as `7.snapshot.json`. Answers If-None-Match, one byte range, and Accept-Encoding (br, gzip).',
       tags: ['repository'],
       params: Type.Object({ '*': Type.String({ description: 'File name' }) }),
       response: {
@@ -87,7 +92,7 @@ export function metadataFilesRoute(app: FastifyInstance, { store }: ServerDeps):
       const file = await find(name);
       const { headers, method } = request;
       void reply
-        .header('cache-control', name === TIMESTAMP_NAME ? TIMESTAMP_CACHING : IMMUTABLE_CACHING)
+        .header('cache-control', isReplaced(name) ? TIMESTAMP_CACHING : IMMUTABLE_CACHING)
         .header('vary', 'accept-encoding')
         .header('accept-ranges', 'bytes')
         .header('content-type', 'application/json');

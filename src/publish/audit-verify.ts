@@ -7,7 +7,13 @@ import { mapConcurrent } from '../lib/concurrency.ts';
 import { CountersignError, hasCode } from '../lib/errors.ts';
 import type { AuditLine } from '../ledger/ledger.ts';
 import type { ObjectStore } from '../storage/store.ts';
-import { METADATA_PREFIX, parseVersionedName, TIMESTAMP_NAME, versionedName } from '../tuf/layout.ts';
+import {
+  METADATA_PREFIX,
+  parseVersionedName,
+  RETENTION_NAME,
+  TIMESTAMP_NAME,
+  versionedName,
+} from '../tuf/layout.ts';
 import { splitMetadataFile } from '../tuf/metadata-file.ts';
 import { MAX_METADATA_BYTES } from '../tuf/metadata-limits.ts';
 import { parseTimestamp } from '../tuf/parse-timestamp.ts';
@@ -140,7 +146,8 @@ async function viewOf(store: ReadableStore): Promise<StoreView & { readonly time
   const names = new Set<string>();
   const snapshots: number[] = [];
   for await (const { name } of store.list(METADATA_PREFIX)) {
-    names.add(name);
+    // Nobody signs it, and nobody relies on it.
+    if (name !== RETENTION_NAME) names.add(name);
     const parsed = parseVersionedName(name);
     if (parsed?.role === 'snapshot') snapshots.push(parsed.version);
   }

@@ -2,6 +2,7 @@
 import type { Clock } from '../lib/clock.ts';
 import { CountersignError, messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
+import { promiseRetention } from './promise-retention.ts';
 import { collectGarbage, type RetentionPorts } from './retention.ts';
 
 /** Milliseconds between two collections, and before the first: a service that is restarted often has better things to do. */
@@ -9,6 +10,9 @@ const INTERVAL_MS = 3_600_000;
 
 /** Milliseconds between two looks whether it is time. */
 const LOOK_MS = 60_000;
+
+/** Milliseconds between two looks whether this process publishes, until mirrors are told how long things are kept. */
+const FIRST_LOOK_MS = 1000;
 
 export interface HousekeepingPorts extends RetentionPorts {
   readonly clock: Clock;
@@ -38,12 +42,16 @@ export class Housekeeping {
   async #run(): Promise<void> {
     const { clock, log, isPublisher } = this.#ports;
     let last = clock.now();
+    let promised = false;
     for (;;) {
-      await clock.sleep(LOOK_MS, this.#stopping.signal);
+      await clock.sleep(promised ? LOOK_MS : FIRST_LOOK_MS, this.#stopping.signal);
       if (this.#stopping.signal.aborted) return;
-      if (!isPublisher() || clock.now() - last < INTERVAL_MS) continue;
-      last = clock.now();
+      if (!isPublisher()) continue;
       try {
+        if (!promised) await promiseRetention(this.#ports.store, this.#ports.snapshotsMs, clock.now());
+        promised = true;
+        if (clock.now() - last < INTERVAL_MS) continue;
+        last = clock.now();
         const report = await collectGarbage({ ...this.#ports, signal: this.#stopping.signal });
         log.info({ ...report }, 'garbage collected');
       } catch (error) {

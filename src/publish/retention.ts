@@ -6,9 +6,10 @@ import { mapConcurrent } from '../lib/concurrency.ts';
 import { CountersignError } from '../lib/errors.ts';
 import type { History } from '../ledger/ledger.ts';
 import type { ObjectStore } from '../storage/store.ts';
-import { METADATA_PREFIX, parseVersionedName, TIMESTAMP_NAME } from '../tuf/layout.ts';
+import { METADATA_PREFIX, parseVersionedName, RETENTION_NAME, TIMESTAMP_NAME } from '../tuf/layout.ts';
 import { generationOf } from '../tuf/bins.ts';
 import type { SnapshotDocument } from '../tuf/snapshot-document.ts';
+import { owedRetention, promiseRetention } from './promise-retention.ts';
 import { loadOfflineRoles, loadSnapshot } from './verified-reads.ts';
 
 /** Objects removed at once. */
@@ -53,7 +54,9 @@ export async function collectGarbage(ports: RetentionPorts): Promise<RetentionRe
   const head = await history.head();
   if (head === undefined) throw new CountersignError('not-bootstrapped', 'the ledger holds no repository');
   const now = clock.now();
-  const oldest = await oldestKept(ports, now - ports.snapshotsMs);
+  // Mirrors were told how long they have: less is kept only when that time is over.
+  const keptMs = await (dryRun ? owedRetention : promiseRetention)(store, ports.snapshotsMs, now);
+  const oldest = await oldestKept(ports, now - keptMs);
   const report = { kept: 0, removed: 0, removedBytes: 0, unknown: 0 };
   if (oldest !== undefined) {
     const snapshot = await loadSnapshot(store, await loadOfflineRoles(store, head), oldest);
@@ -102,7 +105,7 @@ function isSnapshot(name: string): boolean {
 
 /** What an object is to a client that begins with `oldest` or a later snapshot. */
 function useOf(name: string, oldest: SnapshotDocument): 'needed' | 'superseded' | 'unknown' {
-  if (name === TIMESTAMP_NAME) return 'needed';
+  if (name === TIMESTAMP_NAME || name === RETENTION_NAME) return 'needed';
   const parsed = parseVersionedName(name);
   if (parsed === undefined) return 'unknown';
   const needed = oldestNeeded(parsed.role, oldest);

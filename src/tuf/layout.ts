@@ -1,6 +1,8 @@
 // Every name in the store, and back (docs/storage-layout.md). No other module formats or parses one.
 
 export const TIMESTAMP_NAME = 'metadata/timestamp.json';
+/** How long superseded metadata stay readable: retention-promise.ts. */
+export const RETENTION_NAME = 'metadata/retention.json';
 export const METADATA_PREFIX = 'metadata/';
 
 /** `metadata/7.snapshot.json`. TUF 6.2: consistent snapshots put the version before the role name. */

@@ -3,6 +3,7 @@ import {
   METADATA_PREFIX,
   parseHashedTargetPath,
   parseVersionedName,
+  RETENTION_NAME,
   TIMESTAMP_NAME,
   versionedName,
 } from '../../tuf/layout.ts';
@@ -29,7 +30,7 @@ export class Listing {
       }
       const parsed = parseVersionedName(name);
       if (parsed !== undefined) listing.#add(parsed.role, parsed.version);
-      else if (name !== TIMESTAMP_NAME) {
+      else if (name !== TIMESTAMP_NAME && name !== RETENTION_NAME) {
         findings.add('storage-unknown-name', name, `is no object of a repository (${METADATA_PREFIX}…)`);
       }
     }
