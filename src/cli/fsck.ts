@@ -14,6 +14,7 @@ import type { Answer, Perform, Session } from './session.ts';
 
 interface FsckCommandOptions {
   readonly root?: string;
+  readonly mirror?: true;
   readonly rules?: true;
 }
 
@@ -26,6 +27,7 @@ export function addFsckCommand(program: Command, perform: Perform): void {
     )
     .description('derive the whole repository anew and list every rule that it breaks')
     .option('--root <file>', 'a root file that you trust; the repository must lead on from it')
+    .option('--mirror', 'the store is a mirror: not every snapshot has to be there')
     .option('--rules', 'print the rules, with their sources, and check nothing')
     .addHelpText(
       'after',
@@ -38,6 +40,7 @@ Examples:
   countersign fsck
   countersign fsck https://index.example/tuf/ --root root.json
   countersign fsck file:./copy-of-the-store --json | jq .violations
+  countersign fsck file:/srv/mirror --mirror --root root.json
   countersign fsck --rules`,
     )
     .action(
@@ -46,7 +49,8 @@ Examples:
         if (options.rules === true) return rulesAnswer();
         const trustedRoot = options.root === undefined ? undefined : await readRoot(session, options.root);
         if (location === undefined) return checkConfigured(session, trustedRoot);
-        return check(session, await openSource(session, location), { trustedRoot });
+        const source = await openSource(session, location);
+        return check(session, source, { trustedRoot, mirror: options.mirror === true });
       }),
     );
 }
@@ -102,12 +106,13 @@ async function checkConfigured(session: Session, trustedRoot: Uint8Array | undef
 interface CheckInput {
   readonly trustedRoot: Uint8Array | undefined;
   readonly ledger?: LedgerView;
+  readonly mirror?: boolean;
 }
 
 async function check(
   session: Session,
   source: RepositorySource,
-  { trustedRoot, ledger }: CheckInput,
+  { trustedRoot, ledger, mirror = false }: CheckInput,
 ): Promise<Answer> {
   const progress = startProgress(session, 'checking bins');
   const violations: Violation[] = [];
@@ -115,6 +120,7 @@ async function check(
     for await (const violation of fsck(source, {
       now: session.context.clock.now(),
       progress: progress.report,
+      mirror,
       ...(trustedRoot === undefined ? {} : { trustedRoot }),
       ...(ledger === undefined ? {} : { ledger }),
     })) {

@@ -15,6 +15,7 @@ import { addGcCommand } from './gc.ts';
 import { addImportCommand } from './import.ts';
 import { addInitCommand } from './init.ts';
 import { addKeyCommand } from './key.ts';
+import { addMirrorCommand } from './mirror.ts';
 import { addProxyCommand } from './proxy.ts';
 import { addPublishCommand } from './publish.ts';
 import { addRecoverCommand } from './recover.ts';
@@ -97,6 +98,7 @@ Examples:
     addWatchCommand,
     addClientCommand,
     addProxyCommand,
+    addMirrorCommand,
     addFsckCommand,
     addAuditCommand,
     addGcCommand,

@@ -33,6 +33,11 @@ export interface FsckOptions {
   readonly now: number;
   /** A root file that somebody trusts; it must be the one of its version, and all that follow must lead on from it. */
   readonly trustedRoot?: Uint8Array;
+  /**
+   * The store is a mirror: it need not hold every snapshot that upstream had, and what it takes over while it is being
+   * looked at may be many publications ahead.
+   */
+  readonly mirror?: boolean;
   /** The ledger of this store, to be compared with it. */
   readonly ledger?: LedgerView;
   /** Called with bins checked, and their number. */
@@ -68,8 +73,17 @@ export async function* fsck(source: RepositorySource, options: FsckOptions): Asy
   const offline = new OfflineRoles(ports);
   yield* checkCurrentBins({ ...ports, offline }, snapshot, options);
   if (listing === undefined) return;
-  listing.check(findings, snapshot, Math.max(0, (await newestSnapshot(source)) - snapshot.version));
-  const older = { ...ports, listing, listedUpTo, offline, readsInFlight: READS_IN_FLIGHT };
+  const isMirror = options.mirror === true;
+  const published = Math.max(0, (await newestSnapshot(source)) - snapshot.version);
+  listing.check(findings, snapshot, isMirror ? Number.POSITIVE_INFINITY : published);
+  const older = {
+    ...ports,
+    listing,
+    listedUpTo,
+    mayHaveGaps: isMirror,
+    offline,
+    readsInFlight: READS_IN_FLIGHT,
+  };
   await checkOlderSnapshots(older, snapshot);
   yield* findings.drain();
 }

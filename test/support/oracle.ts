@@ -12,13 +12,16 @@ export interface OracleOptions {
   readonly rootBytes?: Uint8Array;
   /** Compared with the store when given. */
   readonly ledger?: LedgerView;
+  /** The store is a mirror of the repository. */
+  readonly mirror?: boolean;
 }
 
 export async function violationsOf(options: OracleOptions): Promise<Violation[]> {
-  const { store, clock, rootBytes, ledger } = options;
+  const { store, clock, rootBytes, ledger, mirror = false } = options;
   const violations: Violation[] = [];
   for await (const violation of fsck(storeSource(store), {
     now: clock.now(),
+    mirror,
     ...(rootBytes === undefined ? {} : { trustedRoot: rootBytes }),
     ...(ledger === undefined ? {} : { ledger }),
   })) {

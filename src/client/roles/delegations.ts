@@ -25,10 +25,24 @@ export interface Delegation {
   readonly terminating: boolean;
 }
 
-/** Answers which roles are delegated a path, in the order of the delegator. */
-export type DelegationTable = (path: string) => readonly Delegation[];
+export interface DelegationTable {
+  /** Which roles are delegated a path, in the order of the delegator. */
+  (path: string): readonly Delegation[];
+  /** Every role that is delegated to, whatever the path. */
+  roles(): Iterable<Delegation>;
+}
 
-export const NO_DELEGATIONS: DelegationTable = () => [];
+export const NO_DELEGATIONS: DelegationTable = table(
+  () => [],
+  () => [],
+);
+
+function table(
+  covering: (path: string) => readonly Delegation[],
+  roles: () => Iterable<Delegation>,
+): DelegationTable {
+  return Object.assign(covering, { roles });
+}
 
 /** @throws CountersignError `metadata-invalid`. */
 export function readDelegations(place: Place): DelegationTable {
@@ -46,10 +60,13 @@ export function readDelegations(place: Place): DelegationTable {
     const at = `${list.where}[${index}]`;
     return readDelegatedRole({ value, where: at }, readRoleTrust(asMap({ value, where: at }), at, keys));
   });
-  return (path) => {
-    const pathHash = createHash('sha256').update(path).digest('hex');
-    return roles.filter(({ covers }) => covers(path, pathHash));
-  };
+  return table(
+    (path) => {
+      const pathHash = createHash('sha256').update(path).digest('hex');
+      return roles.filter(({ covers }) => covers(path, pathHash));
+    },
+    () => roles,
+  );
 }
 
 interface ConditionalDelegation extends Delegation {
@@ -89,12 +106,18 @@ function succinctTable(place: Place, trustOf: (map: JsonMap, where: string) => R
   const prefix = asString(prefixAt);
   asRoleName({ value: `${prefix}-${'0'.repeat(digits)}`, where: prefixAt.where });
   const trust = trustOf(map, place.where);
-  return (path) => {
-    const first = createHash('sha256').update(path).digest().readUInt32BE(0);
-    const bin = first >>> (32 - bits);
-    // TAP 15 speaks of no terminating flag; every implementation terminates: no other bin can know the path.
-    return [{ role: `${prefix}-${bin.toString(16).padStart(digits, '0')}`, trust, terminating: true }];
-  };
+  // TAP 15 speaks of no terminating flag; every implementation terminates: no other bin can know the path.
+  const bin = (index: number): Delegation => ({
+    role: `${prefix}-${index.toString(16).padStart(digits, '0')}`,
+    trust,
+    terminating: true,
+  });
+  return table(
+    (path) => [bin(createHash('sha256').update(path).digest().readUInt32BE(0) >>> (32 - bits))],
+    function* () {
+      for (let index = 0; index < 2 ** bits; index++) yield bin(index);
+    },
+  );
 }
 
 /** File names end at 255 bytes; `.json` and a version must fit too. */

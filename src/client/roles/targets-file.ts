@@ -2,7 +2,8 @@
 import { hasCode } from '../../lib/errors.ts';
 import { BinDocument } from '../../tuf/bin-document.ts';
 import { splitMetadataFile } from '../../tuf/metadata-file.ts';
-import type { JsonObject } from '../../tuf/metadata.ts';
+import type { JsonValue } from '../../tuf/json.ts';
+import type { JsonObject, TargetFile } from '../../tuf/metadata.ts';
 import { plainObject } from '../../tuf/parse-targets.ts';
 import { asInteger, asMap, field, type Place } from '../../tuf/shape.ts';
 import { NO_DELEGATIONS, readDelegations, type DelegationTable } from './delegations.ts';
@@ -22,6 +23,10 @@ export interface Target {
 export interface TargetsFile extends RoleFile {
   /** @throws CountersignError `metadata-invalid` when the entry is none. */
   target(path: string): Target | undefined;
+  /** Every target that the role lists. @throws CountersignError `metadata-invalid` at an entry that is none. */
+  targets(): Iterable<Target>;
+  /** What the role says of its targets, byte for byte, in countersign's own form: equal bytes say the same. */
+  readonly ownEntries?: Uint8Array;
   readonly delegations: DelegationTable;
 }
 
@@ -30,6 +35,15 @@ export function readOwnBin(bytes: Uint8Array): TargetsFile | undefined {
   try {
     const { signed, signatures } = splitMetadataFile(bytes);
     const bin = BinDocument.parse(signed);
+    const read = (path: string, { length, hashes, custom }: TargetFile): Target => {
+      const value = new Map<string, JsonLeaf>([
+        ['length', length],
+        // Spread: a signed file may still hold null there.
+        ['hashes', new Map(Object.entries({ ...hashes }))],
+      ]);
+      const target = readTarget(path, { value, where: placeOf(path) });
+      return custom === undefined ? target : { ...target, custom };
+    };
     return {
       version: bin.version,
       expires: Date.parse(bin.expires),
@@ -39,14 +53,13 @@ export function readOwnBin(bytes: Uint8Array): TargetsFile | undefined {
       target: (path) => {
         const entry = bin.get(path);
         if (entry === undefined) return undefined;
-        const { length, hashes, custom } = entry;
-        const value = new Map<string, JsonLeaf>([
-          ['length', length],
-          // Spread: a signed file may still hold null there.
-          ['hashes', new Map(Object.entries({ ...hashes }))],
-        ]);
-        const target = readTarget(path, { value, where: placeOf(path) });
-        return custom === undefined ? target : { ...target, custom };
+        return read(path, entry);
+      },
+      *targets() {
+        for (const [path, entry] of bin.entries()) yield read(path, entry);
+      },
+      get ownEntries() {
+        return bin.entryBytes;
       },
     };
   } catch (error) {
@@ -67,13 +80,16 @@ export function readTargets(role: string, bytes: Uint8Array): TargetsFile {
   const targets = field(signed, where, 'targets');
   const entries = asMap(targets);
   const delegations = field(signed, where, 'delegations');
+  const read = (path: string, value: JsonValue): Target =>
+    readTarget(path, { value, where: `${targets.where}.${placeOf(path)}` });
   return {
     ...file,
     target: (path) => {
       const value = entries.get(path);
-      return value === undefined
-        ? undefined
-        : readTarget(path, { value, where: `${targets.where}.${placeOf(path)}` });
+      return value === undefined ? undefined : read(path, value);
+    },
+    *targets() {
+      for (const [path, value] of entries) yield read(path, value);
     },
     delegations: delegations.value === undefined ? NO_DELEGATIONS : readDelegations(delegations),
   };

@@ -1,0 +1,145 @@
+// A mirror that is killed shows a sound repository at every moment: fsck says so, and our own client from the root. Where
+// it is killed is drawn by lot; SLOW=1 draws a hundred times. In the ordinary suite every write is a place to fail too.
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { targetObjects } from '../../src/client/mirror/object-names.ts';
+import { verifyCopy } from '../../src/client/mirror/verify.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { openFileLargeObjects } from '../../src/storage/file-large-objects.ts';
+import { openFileStore } from '../../src/storage/file-store.ts';
+import type { LargeObjects } from '../../src/storage/large-objects.ts';
+import { ReadDirectory } from '../../src/storage/read-directory.ts';
+import type { ObjectStore } from '../../src/storage/store.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { mirrorBench } from '../support/mirror-bench.ts';
+import { expectSound } from '../support/oracle.ts';
+import { accept, foundRepository, publishAll, publishPaths } from '../support/repository.ts';
+import { serveRepository, type RepositoryServer } from '../support/repository-server.ts';
+import { runCommand } from '../support/service-process.ts';
+import { tempDir } from '../support/temp-dir.ts';
+
+const KILLS = process.env['SLOW'] === undefined ? 3 : 100;
+
+/** What a client that knows nothing but the root sees, with every file that is named; false: nothing is shown yet. */
+async function isWhole(directory: string, rootBytes: Uint8Array, clock = systemClock): Promise<boolean> {
+  const store = await openFileStore(directory);
+  if ((await store.get('metadata/timestamp.json', 100_000)) === undefined) return false;
+  await expectSound({ store, clock, rootBytes, mirror: true });
+  const copy = await ReadDirectory.open(directory);
+  const faults: unknown[] = [];
+  await verifyCopy({
+    metadata: copy,
+    rootBytes,
+    clock,
+    targets: { files: copy, objects: targetObjects },
+    complete: true,
+    progress: () => undefined,
+    fault: (fault) => faults.push(fault),
+  });
+  expect(faults).toEqual([]);
+  return true;
+}
+
+test(
+  `killed ${KILLS} times at moments drawn by lot, it always shows a whole repository`,
+  { timeout: KILLS * 30_000 },
+  async () => {
+    // Expiry is judged by the real time in the other process.
+    const repository = await foundRepository({ clock: new ManualClock(systemClock.now() - 60_000) });
+    const server = await serveRepository(repository.store);
+    const directory = await tempDir();
+    const root = path.join(await tempDir(), 'root.json');
+    await writeFile(root, repository.rootBytes);
+    const mirrored = path.join(directory, 'mirror');
+    const upstream = ['--metadata-url', `${server.url}/metadata`, '--root', root];
+    const targets = ['--targets', '--target-base-url', `${server.url}/targets`];
+    // Removals take place too.
+    const command = ['mirror', ...upstream, ...targets, '--to', mirrored, '--grace', '1s', '--json'];
+    let shown = 0;
+    for (let round = 0; round < KILLS; round++) {
+      const paths = Array.from({ length: 20 }, (_, index) => `p/${round}/${index}`);
+      await publishPaths(repository, paths);
+      if (round > 0) {
+        await accept(repository, [{ op: 'remove', path: `p/${round - 1}/7` }]);
+        await publishAll(repository);
+      }
+      const startedAt = server.requests.length;
+      const killed = await runCommand(directory, command, moment(server, startedAt));
+      expect(['SIGKILL', 0]).toContain(killed.how);
+      if (await isWhole(mirrored, repository.rootBytes)) shown += 1;
+    }
+    const last = await runCommand(directory, command);
+    expect(last.stderr).toBe('');
+    const newest = 1 + KILLS + KILLS - 1;
+    expect((JSON.parse(last.stdout) as { snapshot: number }).snapshot).toBe(newest);
+    expect(await isWhole(mirrored, repository.rootBytes)).toBe(true);
+    if (KILLS > 10) expect(shown).toBeGreaterThan(KILLS / 2);
+  },
+);
+
+/** From the first request on: how long a process takes to start says nothing. */
+async function moment(server: RepositoryServer, startedAt: number): Promise<void> {
+  const end = systemClock.now() + 60_000;
+  while (server.requests.length === startedAt && systemClock.now() < end) await systemClock.sleep(2);
+  await systemClock.sleep(Math.random() * 400);
+}
+
+test('wherever it fails between two writes, it shows a whole repository, and the next run goes on', async () => {
+  const repository = await foundRepository({ bins: 4 });
+  const { clock } = repository;
+  await publishPaths(repository, ['p/a', 'p/b']);
+  const directory = await tempDir();
+  const bench = await mirrorBench(repository, { directory });
+  await bench.sync();
+  for (let allowed = 0; ; allowed++) {
+    await publishPaths(repository, [`p/c${allowed}`, `p/d${allowed}`]);
+    await accept(repository, [{ op: 'remove', path: allowed === 0 ? 'p/a' : `p/c${allowed - 1}` }]);
+    await publishAll(repository);
+    // What was superseded before is due in this run.
+    clock.advance(2 * 3_600_000);
+    const breaking = breakAfter(
+      allowed,
+      await openFileStore(directory),
+      await openFileLargeObjects(directory),
+    );
+    const whole = await bench.sync(breaking).then(
+      () => true,
+      () => false,
+    );
+    expect(await isWhole(directory, repository.rootBytes, clock)).toBe(true);
+    if (whole) {
+      expect(allowed).toBeGreaterThan(6);
+      return;
+    }
+  }
+});
+
+/** The same stores, which end the process before the write after `allowed` ones. */
+function breakAfter(
+  allowed: number,
+  store: ObjectStore,
+  files: LargeObjects,
+): { store: ObjectStore; files: LargeObjects } {
+  let count = 0;
+  const step = async <T>(work: () => Promise<T>): Promise<T> => {
+    count += 1;
+    if (count > allowed) throw new Error('the process ends here');
+    return work();
+  };
+  return {
+    store: {
+      get: (name, maxBytes) => store.get(name, maxBytes),
+      list: (prefix) => store.list(prefix),
+      putImmutable: (name, bytes) => step(() => store.putImmutable(name, bytes)),
+      replace: (name, bytes, token) => step(() => store.replace(name, bytes, token)),
+      remove: (name) => step(() => store.remove(name)),
+    },
+    files: {
+      size: (name) => files.size(name),
+      read: (name) => files.read(name),
+      write: (name, length, body) => step(() => files.write(name, length, body)),
+      remove: (name) => step(() => files.remove(name)),
+    },
+  };
+}
