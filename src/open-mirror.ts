@@ -10,7 +10,7 @@ import type { StoreSetting } from './config/backends.ts';
 import type { Clock } from './lib/clock.ts';
 import { CountersignError } from './lib/errors.ts';
 import { promiseRetention } from './publish/promise-retention.ts';
-import { openStore } from './service.ts';
+import { openStore } from './open-ports.ts';
 import { openFileLargeObjects } from './storage/file-large-objects.ts';
 import type { LargeObjects } from './storage/large-objects.ts';
 import { MetadataDirectory } from './storage/metadata-directory.ts';

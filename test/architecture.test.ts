@@ -33,7 +33,7 @@ const LAYERS: Readonly<
   backsign: { uses: ['publish', 'ledger', 'tuf', 'signing', 'storage', 'lib'] },
   follow: { uses: ['backsign', 'ledger', 'lib'] },
   http: { uses: ['ledger', 'publish', 'tuf', 'lib'], typeOnly: ['storage', 'signing', 'config'] },
-  client: { uses: ['tuf', 'lib'], typeOnly: ['storage'] },
+  client: { uses: ['simple', 'tuf', 'lib'], typeOnly: ['storage'] },
   simple: { uses: ['tuf', 'lib'] },
   proxy: { uses: ['client', 'simple', 'tuf', 'lib'] },
   config: { uses: ['lib'] },

@@ -1,9 +1,9 @@
 // Which target files a mirror keeps. The metadata are always kept whole: what is left out can be told from what never
 // was. A selection is a text that can be written down and read again, so that a change of it is noticed.
 import { CountersignError } from '../../lib/errors.ts';
+import { normalizeProjectName, parseFileName } from '../../simple/project-name.ts';
 import { matchesPattern } from '../roles/path-pattern.ts';
 import type { Target } from '../roles/targets-file.ts';
-import { normalizeProject, projectOfFile, projectOfPage } from './project-name.ts';
 
 export interface SelectionRules {
   /** Normalized names; absent: every project. Files of no project that is known by name are left out then. */
@@ -29,8 +29,8 @@ export interface Selection {
 export const NO_TARGETS: Selection = { text: '"none"', byAge: false, wants: () => false };
 
 export function selectionOf(rules: SelectionRules): Selection {
-  const projects = rules.projects && new Set(rules.projects.map(normalizeProject));
-  const excluded = new Set((rules.excludedProjects ?? []).map(normalizeProject));
+  const projects = rules.projects && new Set(rules.projects.map(normalized));
+  const excluded = new Set((rules.excludedProjects ?? []).map(normalized));
   const { include, exclude = [], youngerThanMs } = rules;
   return {
     text: JSON.stringify({
@@ -74,8 +74,20 @@ export function parseSelection(text: string): Selection {
 /** What the file's custom data say, else what its name says. */
 function projectOf({ path, custom }: Target): string | undefined {
   const said = custom?.['project'];
-  if (typeof said === 'string') return normalizeProject(said);
-  return projectOfPage(path) ?? projectOfFile(path);
+  if (typeof said === 'string') return normalized(said);
+  const page = PAGE.exec(path)?.[1];
+  if (page !== undefined) return normalized(page);
+  return parseFileName(path.slice(path.lastIndexOf('/') + 1).replace(BESIDE, ''))?.project;
+}
+
+/** A page of the simple index (PEP 503). */
+const PAGE = /(?:^|\/)simple\/([^/]+)\/[^/]+$/;
+
+/** What stands beside a file: a signature, core metadata (PEP 658), provenance (PEP 740). */
+const BESIDE = /\.(?:asc|metadata|provenance)$/;
+
+function normalized(name: string): string {
+  return normalizeProjectName(name) ?? name;
 }
 
 /** Milliseconds since the epoch. */
