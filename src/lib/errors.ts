@@ -2,16 +2,10 @@
 // metric label and the log field are its codes, and tests assert codes. Messages are lower case, without a final
 // period, and name the thing and both values: `snapshot version 7 is not greater than 7`.
 
-/** What a caller can do about an error; the command line turns it into its exit status. */
-export type ErrorKind = 'refused' | 'usage' | 'unavailable' | 'internal';
+import type { ErrorEntry, ErrorKind } from './error-entry.ts';
+import { MIRROR_ERRORS } from './mirror-errors.ts';
 
-interface ErrorEntry {
-  readonly kind: ErrorKind;
-  /** What the code means, one sentence. */
-  readonly meaning: string;
-  /** What the reader should do next, one sentence. */
-  readonly remedy: string;
-}
+export type { ErrorKind };
 
 export const ERRORS = {
   // --- what a caller sent -------------------------------------------------------------------------------------
@@ -390,35 +384,7 @@ export const ERRORS = {
     meaning: "Another process is writing to the ceremony's transcript.",
     remedy: 'Wait for it to end; when nothing runs any more, remove the lock file that the message names.',
   },
-  // --- mirrors ------------------------------------------------------------------------------------------------
-  'mirror-refused': {
-    kind: 'refused',
-    meaning:
-      'A mirror cannot be made of what was given: the root, the repository and the directory do not fit.',
-    remedy: 'Do what the message says; a directory is the mirror of one repository only.',
-  },
-  'mirror-incomplete': {
-    kind: 'refused',
-    meaning:
-      'Target files that signed metadata names cannot be had in the right form; the mirror stays at what it showed.',
-    remedy:
-      'Tell the operator of the repository which files; --publish-incomplete goes on without them; the next run asks again.',
-  },
-  'mirror-locked': {
-    kind: 'unavailable',
-    meaning: 'Another process works on the same mirror.',
-    remedy: 'Wait for it to end, or stop it; its lock goes with the process, nothing has to be removed.',
-  },
-  'mirror-state-invalid': {
-    kind: 'refused',
-    meaning: 'The journal of a mirror cannot be read.',
-    remedy: 'Remove the file that the message names: what the mirror holds is then verified anew.',
-  },
-  'upstream-unavailable': {
-    kind: 'unavailable',
-    meaning: 'The repository that is mirrored does not answer, or breaks off.',
-    remedy: 'Check the address and the network; the next run goes on where this one stopped.',
-  },
+  ...MIRROR_ERRORS,
   // --- the other side -----------------------------------------------------------------------------------------
   'ledger-unavailable': {
     kind: 'unavailable',
