@@ -1,7 +1,6 @@
 // The composition root: puts together what ./open-ports.ts opened, the publisher and the HTTP edge.
 import { readFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
-import { availableParallelism } from 'node:os';
 import { crewOfThreads } from './backsign/crew.ts';
 import { Backsigner } from './backsign/publication.ts';
 import type { Config } from './config.ts';
@@ -14,6 +13,8 @@ import { createMetrics } from './lib/metrics.ts';
 import { VERSION } from './lib/version.ts';
 import { openLedger, openSigners, openStore, type Runtime } from './open-ports.ts';
 import { trustedOnlineKeys } from './open-signer.ts';
+import { openBinThreads } from './open-threads.ts';
+import { binsOnThreads } from './publish/bin-threads.ts';
 import { Helper } from './publish/helper.ts';
 import { Housekeeping } from './publish/housekeeping.ts';
 import { auditLog } from './publish/key-use.ts';
@@ -61,11 +62,8 @@ export async function startService(config: Config, secrets: Secrets, runtime: Ru
   const draining = new AbortController();
   const stopping = new AbortController();
   const settings = { ...config.publish, lifetimes: config.lifetimes };
-  const directory = config.store.kind === 'file' ? config.store.directory : undefined;
-  const backsign = new Backsigner({
-    openCrew: () => crewOfThreads(availableParallelism(), directory),
-    binsAtOnce: BACKSIGNED_AT_ONCE,
-  });
+  const threads = openBinThreads(config);
+  const bins = binsOnThreads(threads);
   const publisher = new Publisher({
     ...runtime,
     ledger,
@@ -75,7 +73,8 @@ export async function startService(config: Config, secrets: Secrets, runtime: Ru
     settings,
     metrics,
     waiter,
-    backsign,
+    bins,
+    backsign: new Backsigner({ crew: crewOfThreads(threads), binsAtOnce: BACKSIGNED_AT_ONCE }),
     sharing: { shares: ledger, holder: runtime.holder, clock },
   });
   const helper = new Helper({
@@ -84,6 +83,7 @@ export async function startService(config: Config, secrets: Secrets, runtime: Ru
     history: ledger,
     store,
     ...signers,
+    bins,
     metrics,
     recorded: auditLog(log, metrics),
     standsBy: () => publisher.status().role === 'standby',
@@ -149,7 +149,7 @@ export async function startService(config: Config, secrets: Secrets, runtime: Ru
       await app.close();
       await publisher.stop();
       await helper.stop();
-      await backsign.close();
+      await threads.close();
       await signers.close();
       await ledger.close();
       log.info('stopped');

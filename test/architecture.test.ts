@@ -118,6 +118,14 @@ describe('imports', () => {
       'src/publish/import-publication.ts',
       'src/publish/reconcile.ts',
       'src/publish/seal.ts',
+      'src/publish/write-bins.ts',
+    ]);
+    const writing = files.filter(({ text }) => /\bwriteBins\(/.test(codeOnly(text))).map(({ name }) => name);
+    expect(writing).toEqual([
+      'src/backsign/bin-work.ts',
+      'src/publish/bin-desk.ts',
+      'src/publish/bootstrap.ts',
+      'src/publish/write-bins.ts',
     ]);
   });
 

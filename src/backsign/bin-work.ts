@@ -4,9 +4,9 @@ import { readFile } from 'node:fs/promises';
 import { sha256Hex } from '../lib/bytes.ts';
 import { CountersignError, hasCode, type ErrorCode } from '../lib/errors.ts';
 import { MAX_SIGNED_BYTES } from '../publish/bin-room.ts';
-import { writeBins } from '../publish/commit.ts';
-import type { Signers } from '../publish/signers.ts';
-import { loadBin, type PublishedBins } from '../publish/verified-reads.ts';
+import type { BinPorts } from '../publish/bin-desk.ts';
+import { loadBin, type PublicBin } from '../publish/verified-reads.ts';
+import { writeBins } from '../publish/write-bins.ts';
 import { BinDocument } from '../tuf/bin-document.ts';
 import type { TargetFile } from '../tuf/metadata.ts';
 import { sortPartition, type Conflict, type SortedBin } from './sort-partition.ts';
@@ -28,10 +28,10 @@ export interface IndexedPartition {
   readonly conflicts: readonly Conflict[];
 }
 
-/** The records of a partition, and the bins among them that are meant. */
+/** The records of a partition, the bins among them that are meant, and each of them as it is public. */
 export interface PartitionFile {
   readonly file: string;
-  readonly bins: readonly IndexedBin[];
+  readonly bins: readonly (IndexedBin & { readonly base: PublicBin })[];
 }
 
 export interface SortJob {
@@ -103,94 +103,89 @@ export async function indexPartition({ file }: SortJob): Promise<IndexedPartitio
   };
 }
 
-export class BinWork {
-  readonly #bins: PublishedBins;
-  readonly #signers: Signers | undefined;
-
-  constructor(bins: PublishedBins, signers: Signers | undefined) {
-    this.#bins = bins;
-    this.#signers = signers;
-  }
-
-  async survey({ file, bins, except }: SurveyJob): Promise<Survey> {
-    const wanted: IndexedBin[] = [];
-    const problems: BinProblem[] = [];
-    const left = new Set(except);
-    let sorted: ReadonlyMap<number, SortedBin> | undefined;
-    for (const indexed of bins) {
-      const { layout } = this.#bins.snapshot;
-      try {
-        const base = await loadBin(this.#bins, layout.first + indexed.bin);
-        const size = base.signed.length + indexed.bytes + FRAME_BYTES;
-        if (size > MAX_SIGNED_BYTES) {
-          problems.push({
-            code: 'metadata-too-large',
-            message:
-              `${layout.name(layout.first + indexed.bin)} would have up to ${size} bytes, at most ${MAX_SIGNED_BYTES} are allowed: ` +
-              'the repository needs more bins',
-          });
-          continue;
-        }
-        // Most bins are empty, and then nothing has to be compared.
-        if (base.size > 0) {
-          sorted ??= await sortedBins(file);
-          if (additions(base, entriesOf(sorted, indexed, file), left).size === 0) continue;
-        }
-        wanted.push(indexed);
-      } catch (error) {
-        if (!hasCode(error, 'bin-altered')) throw error;
-        problems.push({ code: error.code, message: error.message });
-      }
-    }
-    return { wanted, problems };
-  }
-
-  /** Signs and writes the bins of a partition; answers the SHA-256 of each file. */
-  async sign({ file, bins, except, at, expires, keyids }: SignJob): Promise<string[]> {
-    if (this.#signers === undefined) throw new TypeError('nobody signs here');
-    const sorted = await sortedBins(file);
-    const left = new Set(except);
-    const { snapshot, roles, store } = this.#bins;
-    const { first } = snapshot.layout;
-    const wanted = new Map(bins.map((indexed) => [first + indexed.bin, indexed]));
-    const intent = {
-      bins: bins.map(({ bin }) => ({ bin: first + bin, version: snapshot.versionOf(first + bin) + 1 })),
-      at,
-      ...(keyids === undefined ? {} : { keyids }),
-    };
-    return writeBins({ store, ...this.#signers }, roles, intent, async ({ bin, version }) => {
-      const base = await loadBin(this.#bins, bin);
-      const indexed = wanted.get(bin);
-      if (indexed === undefined) throw new RangeError(`bin ${bin}`);
-      const entries = entriesOf(sorted, indexed, file);
-      return base.size === 0 && left.size === 0
-        ? BinDocument.ofEntries(entries, version, expires)
-        : base.edit(additions(base, entries, left), version, expires);
-    });
-  }
-
-  async check({ file, bins }: CheckJob): Promise<Checked> {
-    let agreed = 0;
-    const superseded: string[] = [];
-    const removed: string[] = [];
-    let sorted: ReadonlyMap<number, SortedBin> | undefined;
-    for (const indexed of bins) {
-      const base = await loadBin(this.#bins, this.#bins.snapshot.layout.first + indexed.bin);
-      if (sha256Hex(base.entryBytes) === indexed.sha256) {
-        agreed += indexed.count;
+export async function surveyBins(
+  { file, bins, except }: SurveyJob,
+  { store, roles }: BinPorts,
+): Promise<Survey> {
+  const { layout } = roles.binTrust;
+  const wanted: IndexedBin[] = [];
+  const problems: BinProblem[] = [];
+  const left = new Set(except);
+  let sorted: ReadonlyMap<number, SortedBin> | undefined;
+  for (const indexed of bins) {
+    try {
+      const base = await loadBin(store, layout, indexed.base);
+      const size = base.signed.length + indexed.bytes + FRAME_BYTES;
+      if (size > MAX_SIGNED_BYTES) {
+        problems.push({
+          code: 'metadata-too-large',
+          message:
+            `${layout.name(indexed.base.bin)} would have up to ${size} bytes, at most ${MAX_SIGNED_BYTES} are allowed: ` +
+            'the repository needs more bins',
+        });
         continue;
       }
-      sorted ??= await sortedBins(file);
-      const prepared = BinDocument.ofEntries(entriesOf(sorted, indexed, file), 1, SOME_TIME);
-      for (const [path, target] of prepared.entries()) {
-        const found = base.get(path);
-        if (found === undefined) removed.push(path);
-        else if (JSON.stringify(found) === JSON.stringify(target)) agreed += 1;
-        else superseded.push(path);
+      // Most bins are empty, and then nothing has to be compared.
+      if (base.size > 0) {
+        sorted ??= await sortedBins(file);
+        if (additions(base, entriesOf(sorted, indexed, file), left).size === 0) continue;
       }
+      wanted.push(indexed);
+    } catch (error) {
+      if (!hasCode(error, 'bin-altered')) throw error;
+      problems.push({ code: error.code, message: error.message });
     }
-    return { agreed, superseded, removed };
   }
+  return { wanted, problems };
+}
+
+/** Signs and writes the bins of a partition; answers the SHA-256 of each file. */
+export async function signBins(
+  { file, bins, except, at, expires, keyids }: SignJob,
+  { store, roles, signers }: BinPorts,
+): Promise<string[]> {
+  if (signers === undefined) throw new TypeError('nobody signs here');
+  const sorted = await sortedBins(file);
+  const left = new Set(except);
+  const wanted = new Map(bins.map((indexed) => [indexed.base.bin, indexed]));
+  const intent = {
+    bins: bins.map(({ base }) => ({ bin: base.bin, version: base.version + 1 })),
+    at,
+    ...(keyids === undefined ? {} : { keyids }),
+  };
+  return writeBins({ store, ...signers }, roles, intent, async ({ bin, version }) => {
+    const indexed = wanted.get(bin);
+    if (indexed === undefined) throw new RangeError(`bin ${bin}`);
+    const base = await loadBin(store, roles.binTrust.layout, indexed.base);
+    const entries = entriesOf(sorted, indexed, file);
+    return base.size === 0 && left.size === 0
+      ? BinDocument.ofEntries(entries, version, expires)
+      : base.edit(additions(base, entries, left), version, expires);
+  });
+}
+
+export async function checkBins({ file, bins }: CheckJob, { store, roles }: BinPorts): Promise<Checked> {
+  const { layout } = roles.binTrust;
+  let agreed = 0;
+  const superseded: string[] = [];
+  const removed: string[] = [];
+  let sorted: ReadonlyMap<number, SortedBin> | undefined;
+  for (const indexed of bins) {
+    const base = await loadBin(store, layout, indexed.base);
+    if (sha256Hex(base.entryBytes) === indexed.sha256) {
+      agreed += indexed.count;
+      continue;
+    }
+    sorted ??= await sortedBins(file);
+    const prepared = BinDocument.ofEntries(entriesOf(sorted, indexed, file), 1, SOME_TIME);
+    for (const [path, target] of prepared.entries()) {
+      const found = base.get(path);
+      if (found === undefined) removed.push(path);
+      else if (JSON.stringify(found) === JSON.stringify(target)) agreed += 1;
+      else superseded.push(path);
+    }
+  }
+  return { agreed, superseded, removed };
 }
 
 async function sortedBins(file: string): Promise<ReadonlyMap<number, SortedBin>> {

@@ -6,12 +6,14 @@
 import type { Head, History, Intent, Order } from '../ledger/ledger.ts';
 import { mapConcurrent } from '../lib/concurrency.ts';
 import { CountersignError, FatalError, hasCode, messageOf } from '../lib/errors.ts';
+import type { BinPorts } from '../publish/bin-desk.ts';
 import { publishSnapshot, type Published } from '../publish/commit.ts';
 import { expiresAt } from '../publish/plan.ts';
 import type { BacksignDesk, BacksignPorts } from '../publish/prepared-files.ts';
 import { sealSnapshot } from '../publish/seal.ts';
 import { signersNamedBy } from '../publish/signers.ts';
-import type { BinProblem, IndexedBin } from './bin-work.ts';
+import { publicBin } from '../publish/verified-reads.ts';
+import type { BinProblem, IndexedBin, SignJob } from './bin-work.ts';
 import type { Crew } from './crew.ts';
 import { partitionLayout } from './layout.ts';
 import { orderedFiles, type Prepared } from './prepared.ts';
@@ -28,7 +30,7 @@ export interface BacksignOrder {
 }
 
 export interface BacksignOptions {
-  readonly openCrew: () => Crew;
+  readonly crew: Crew;
   /** Bins in one publication, at most. */
   readonly binsAtOnce: number;
   /** Bins that are signed, and all. */
@@ -60,7 +62,6 @@ interface OpenOrder {
 
 export class Backsigner implements BacksignDesk {
   readonly #options: BacksignOptions;
-  #crew: Crew | undefined;
   #open: OpenOrder | undefined;
 
   constructor(options: BacksignOptions) {
@@ -96,7 +97,7 @@ export class Backsigner implements BacksignDesk {
         problems.length > 0 ? refusal(problems) : ({ state: 'done', snapshot: head.snapshot } as const);
       await ledger.settleOrder(order.number, outcome, clock.now());
       log.info({ order: order.number, files: open.prepared.files }, `back-signing is ${outcome.state}`);
-      await this.close();
+      this.#open = undefined;
       return undefined;
     }
     const { snapshot, roles } = published;
@@ -139,21 +140,23 @@ export class Backsigner implements BacksignDesk {
       binsVersion: intent.roles.bins,
       bins: intent.bins,
     });
-    const crew = await this.#begin(ports, published);
+    const { crew } = this.#options;
+    const bins = binPorts(ports, published);
     const nextDigests = digests.slice();
     let done = 0;
-    await mapConcurrent(partitions, crew.size, async ({ number, bins }) => {
-      const written = await crew.run<'sign'>({
+    await mapConcurrent(partitions, crew.size, async ({ number, bins: members }) => {
+      const job: SignJob = {
         kind: 'sign',
         file: work.recordsFile(number),
-        bins,
+        bins: members.map((member) => ({ ...member, base: publicBin(published, first + member.bin) })),
         except: intent.backsign?.except ?? [],
         at: intent.at,
         expires: intent.expires.bin,
         ...(intent.keyids === undefined ? {} : { keyids: intent.keyids }),
-      });
-      bins.forEach(({ bin }, i) => (nextDigests[bin] = written[i] ?? ''));
-      done += bins.length;
+      };
+      const written = await crew.run<'sign'>(job, bins);
+      members.forEach(({ bin }, i) => (nextDigests[bin] = written[i] ?? ''));
+      done += members.length;
       this.#options.progress?.(done, intent.bins.length);
     });
     const sealed = await sealSnapshot(signersNamedBy(ports, roles.snapshotTrust), roles, next);
@@ -170,24 +173,17 @@ export class Backsigner implements BacksignDesk {
     return { roles, snapshot: next, timestamp: timestampAfter, digests: nextDigests };
   }
 
-  /** Ends the threads; they come back when they are needed. */
-  async close(): Promise<void> {
-    const crew = this.#crew;
-    this.#crew = undefined;
-    this.#open = undefined;
-    await crew?.close();
-  }
-
   /** The next bins that lack files, and which of their paths are left out. */
   async #slice(
     open: OpenOrder,
-    ports: BacksignPorts,
+    given: BacksignPorts,
     published: Published,
   ): Promise<{ bins: IndexedBin[]; except: string[] }> {
     const { layout } = published.snapshot;
     const { partitions, folder, problems, removed } = open;
     const bins: IndexedBin[] = [];
-    const crew = await this.#begin(ports, published);
+    const { crew } = this.#options;
+    const ports = binPorts(given, published);
     let next = open.next;
     while (next < partitions.length && bins.length < this.#options.binsAtOnce) {
       const width = Math.max(1, partitions[next]?.length ?? 1);
@@ -195,12 +191,18 @@ export class Backsigner implements BacksignDesk {
       const numbers = partitions.map((_, number) => number).slice(next, next + Math.min(room, crew.size));
       const surveys = await Promise.all(
         numbers.map((number) =>
-          crew.run<'survey'>({
-            kind: 'survey',
-            file: folder.recordsFile(number),
-            bins: partitions[number] ?? [],
-            except: [...removed],
-          }),
+          crew.run<'survey'>(
+            {
+              kind: 'survey',
+              file: folder.recordsFile(number),
+              bins: (partitions[number] ?? []).map((indexed) => ({
+                ...indexed,
+                base: publicBin(published, layout.first + indexed.bin),
+              })),
+              except: [...removed],
+            },
+            ports,
+          ),
         ),
       );
       for (const survey of surveys) {
@@ -212,19 +214,6 @@ export class Backsigner implements BacksignDesk {
     open.nextAfter = next;
     const touched = new Set(bins.map(({ bin }) => layout.first + bin));
     return { bins, except: [...removed].filter((path) => touched.has(layout.indexOf(path))).sort() };
-  }
-
-  async #begin(ports: BacksignPorts, published: Published): Promise<Crew> {
-    this.#crew ??= this.#options.openCrew();
-    const { signer, nextSigner } = ports;
-    await this.#crew.begin({
-      store: ports.store,
-      roles: published.roles,
-      snapshot: published.snapshot,
-      digests: published.digests,
-      signers: { signer, ...(nextSigner === undefined ? {} : { nextSigner }) },
-    });
-    return this.#crew;
   }
 
   async #openOrder(order: Order, { ledger }: BacksignPorts, { snapshot }: Published): Promise<OpenOrder> {
@@ -251,6 +240,10 @@ export class Backsigner implements BacksignDesk {
     };
     return this.#open;
   }
+}
+
+function binPorts({ store, signer, nextSigner }: BacksignPorts, { roles }: Published): BinPorts {
+  return { store, roles, signers: { signer, ...(nextSigner && { nextSigner }) } };
 }
 
 function byPartition({ binCount, bins }: Prepared): IndexedBin[][] {

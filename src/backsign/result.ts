@@ -3,6 +3,7 @@ import type { History } from '../ledger/ledger.ts';
 import { hasCode } from '../lib/errors.ts';
 import { mapConcurrent } from '../lib/concurrency.ts';
 import { readPublicState } from '../publish/public-state.ts';
+import { publicBin } from '../publish/verified-reads.ts';
 import type { ObjectStore } from '../storage/store.ts';
 import type { IndexedBin } from './bin-work.ts';
 import type { Crew } from './crew.ts';
@@ -59,8 +60,7 @@ async function checkOnce(
   { folder, history, store, crew, progress }: ResultPorts,
 ): Promise<BacksignResult> {
   const { published } = await readPublicState(history, store);
-  const { roles, snapshot, digests } = published;
-  await crew.begin({ store, roles, snapshot, digests });
+  const { roles, snapshot } = published;
   const { width } = partitionLayout(binCount);
   const partitions = new Map<number, IndexedBin[]>();
   for (const bin of bins) {
@@ -71,11 +71,14 @@ async function checkOnce(
   }
   let done = 0;
   const checked = await mapConcurrent([...partitions], crew.size, async ([number, members]) => {
-    const answer = await crew.run<'check'>({
-      kind: 'check',
-      file: folder.recordsFile(number),
-      bins: members,
-    });
+    const bases = members.map((member) => ({
+      ...member,
+      base: publicBin(published, snapshot.layout.first + member.bin),
+    }));
+    const answer = await crew.run<'check'>(
+      { kind: 'check', file: folder.recordsFile(number), bins: bases },
+      { store, roles },
+    );
     done += members.length;
     progress(done, bins.length);
     return answer;

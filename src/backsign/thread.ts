@@ -1,39 +1,25 @@
-// One of the threads of back-signing: answers one question after the other (./crew.ts).
+// One of the threads that a publisher and back-signing share (./crew.ts).
 import { parentPort } from 'node:worker_threads';
-import { BinWork } from './bin-work.ts';
-import { failureOf, perform, type Question, type Reply } from './crew.ts';
-import { arrived } from './thread-bins.ts';
+import { BinJobs, type BinJob } from '../publish/bin-threads.ts';
+import { answer } from '../publish/threads.ts';
+import { perform, type Job } from './crew.ts';
 
-const port = parentPort;
-if (port !== null) {
-  let work: BinWork | undefined;
-  let turn = Promise.resolve();
-
-  const answer = async (question: Question): Promise<unknown> => {
-    if ('job' in question) return perform(question.job, work);
-    const bins = await arrived(question.begin);
-    work = new BinWork(bins, bins.signers);
-    return undefined;
-  };
-
-  const reply = async (question: Question): Promise<void> => {
-    let message: Reply;
-    try {
-      message = { answer: await answer(question) };
-    } catch (error) {
-      message = { failure: failureOf(error) };
-    }
-    port.postMessage(message, transferable(message));
-  };
-
-  port.on('message', (question: Question) => {
-    turn = turn.then(() => reply(question));
-  });
+if (parentPort !== null) {
+  const publication = new BinJobs();
+  answer(
+    parentPort,
+    async (asked, bins) => {
+      const job = asked as Job | BinJob;
+      if (job.kind !== 'look' && job.kind !== 'write') return perform(job, bins);
+      if (bins === undefined) throw new TypeError(`${job.kind} without bins`);
+      return publication.perform(job, bins);
+    },
+    recordsOf,
+  );
 }
 
 /** The records of a block are handed over, not copied. */
-function transferable(message: Reply): ArrayBuffer[] {
-  const answer: unknown = 'answer' in message ? message.answer : undefined;
+function recordsOf(answer: unknown): ArrayBuffer[] {
   if (typeof answer !== 'object' || answer === null || !('records' in answer)) return [];
   const { records } = answer;
   return records instanceof Uint8Array && records.buffer instanceof ArrayBuffer ? [records.buffer] : [];

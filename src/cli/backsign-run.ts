@@ -17,12 +17,12 @@ import {
 } from '../backsign/run.ts';
 import { crawl } from '../backsign/sources/simple-index.ts';
 import { WorkFolder } from '../backsign/work-folder.ts';
-import type { Config } from '../config.ts';
 import { CountersignError } from '../lib/errors.ts';
 import { openSigner } from '../open-signer.ts';
 import { bootstrap } from '../publish/bootstrap.ts';
 import { readPublicState } from '../publish/public-state.ts';
 import { openLedger, openStore } from '../open-ports.ts';
+import { openBinThreads } from '../open-threads.ts';
 import { readBundle } from './bootstrap.ts';
 import { placeOrder } from './operator-order.ts';
 import { startProgress } from './progress.ts';
@@ -56,7 +56,9 @@ export async function backsign(given: Session, request: BacksignRequest): Promis
   const folder = new WorkFolder(request.folder);
   folder.make();
   const release = takeFolder(folder, session.leaseTaker);
-  const crew = openCrew(config, request);
+  // However many there are: nothing else runs in this process.
+  const threads = openBinThreads(config, request.jobs ?? availableParallelism());
+  const crew = crewOfThreads(threads);
   try {
     await begin(session, folder, request);
     const finished = folder.read<BacksignReport>(REPORT_NAME);
@@ -67,13 +69,9 @@ export async function backsign(given: Session, request: BacksignRequest): Promis
     if (request.dryRun) return reportOf(run);
     return await publish(session, folder, run, crew);
   } finally {
-    await crew.close();
+    await threads.close();
     release();
   }
-}
-
-function openCrew({ store }: Config, { jobs }: BacksignRequest): Crew {
-  return crewOfThreads(jobs ?? availableParallelism(), store.kind === 'file' ? store.directory : undefined);
 }
 
 /** Writes down what a new run is about, or finds the one to go on with. */
@@ -221,8 +219,8 @@ async function publish(
     since: run.settings.since,
   };
   const desk = new Backsigner({
-    // The threads that read and sorted; they end with the run.
-    openCrew: () => ({ ...crew, close: () => Promise.resolve() }),
+    // Its threads have read and sorted; they end with the run.
+    crew,
     // Nobody else publishes while this process does: one publication is enough.
     binsAtOnce: Number.POSITIVE_INFINITY,
     progress: signing.report,
@@ -236,7 +234,6 @@ async function publish(
     });
   } finally {
     signing.end();
-    await desk.close();
   }
   const checking = startProgress(session, 'checking', BINS);
   const ledger = await openLedger(config, secrets, session.context);

@@ -7,9 +7,11 @@ import { createMetrics } from '../lib/metrics.ts';
 import type { History, Ledger, OrderKind } from '../ledger/ledger.ts';
 import { trustedOnlineKeys } from '../open-signer.ts';
 import type { BacksignDesk } from '../publish/prepared-files.ts';
+import { binsOnThreads } from '../publish/bin-threads.ts';
 import { Publisher } from '../publish/publisher.ts';
 import { PublicationWaiter } from '../publish/waiter.ts';
 import { openLedger, openSigners, openStore } from '../open-ports.ts';
+import { openBinThreads } from '../open-threads.ts';
 import type { Session } from './session.ts';
 
 /** Milliseconds between two looks at the order. */
@@ -79,6 +81,7 @@ async function publishUntilSettled(
       session.note(`countersign: ${message}`);
     },
   });
+  const threads = openBinThreads(config);
   try {
     const publisher = new Publisher({
       ...session.leaseTaker,
@@ -91,6 +94,7 @@ async function publishUntilSettled(
       settings: { ...config.publish, lifetimes: config.lifetimes },
       metrics: createMetrics(),
       waiter: new PublicationWaiter(ledger, clock),
+      bins: binsOnThreads(threads),
       ...(backsign === undefined ? {} : { backsign }),
     });
     publisher.start();
@@ -100,6 +104,7 @@ async function publishUntilSettled(
       await publisher.stop();
     }
   } finally {
+    await threads.close();
     await signers.close();
   }
 }

@@ -2,24 +2,21 @@
 // touch an altered bin stay behind, and so does everything that depends on them.
 //
 // May assume: nothing about the store. Next: ./plan.ts
-import { mapConcurrent } from '../lib/concurrency.ts';
-import { hasCode } from '../lib/errors.ts';
+import { CountersignError } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import type { AcceptedEvent, Ledger } from '../ledger/ledger.ts';
-import type { BinDocument } from '../tuf/bin-document.ts';
 import type { SnapshotDocument } from '../tuf/snapshot-document.ts';
 import type { AlteredBins } from './altered-bins.ts';
 import type { Statement } from './apply-events.ts';
-import { loadBin, type PublishedBins } from './verified-reads.ts';
+import type { BinLook, BinSession } from './bin-desk.ts';
+import { publicBin } from './verified-reads.ts';
 
-/** Bins read at once. */
-export const READS_IN_FLIGHT = 16;
-
-/** Bytes of bins kept from reading to sealing; the others of a large batch are read, and verified, a second time. */
-const KEPT_BYTES = 128 * 1024 * 1024;
-
-export interface BatchSource extends PublishedBins {
+export interface BatchSource {
   readonly ledger: Ledger;
+  readonly snapshot: SnapshotDocument;
+  /** SHA-256 of each bin's file, as the ledger has them. */
+  readonly digests: readonly string[];
+  readonly bins: BinSession;
   readonly altered: AlteredBins;
   readonly log: Logger;
 }
@@ -31,8 +28,6 @@ export interface Batch {
   lookup(path: string): Statement;
   /** Bytes of the signed part of a bin that the batch touches. */
   sizeOf(bin: number): number;
-  /** A bin as the snapshot has it, verified. */
-  document(bin: number): Promise<BinDocument>;
 }
 
 /** Reads the ledger: events that may be published now, at most `limit`. */
@@ -66,21 +61,19 @@ export async function gatherBatch(
     const bin = layout.indexOf(path);
     paths.set(bin, (paths.get(bin) ?? new Set()).add(path));
   }
+  const questions = [...paths].map(([bin, wanted]) => ({ ...publicBin(source, bin), paths: [...wanted] }));
+  const looks = await source.bins.look(questions);
   const statements = new Map<string, Statement>();
-  const kept = new Map<number, BinDocument>();
   const sizes = new Map<number, number>();
   const lost = new Set<number>();
-  let keptBytes = 0;
-  await mapConcurrent([...paths], READS_IN_FLIGHT, async ([bin, wanted]) => {
-    const document = await loadOrNote(source, bin, now);
-    if (document === undefined) {
+  questions.forEach(({ bin, paths: wanted }, i) => {
+    const look = looks[i];
+    if (look === undefined || !noteLook(source, bin, look, now)) {
       lost.add(bin);
       return;
     }
-    for (const path of wanted) statements.set(path, document.get(path));
-    sizes.set(bin, document.signed.length);
-    keptBytes += document.signed.length;
-    if (keptBytes <= KEPT_BYTES) kept.set(bin, document);
+    wanted.forEach((path, n) => statements.set(path, look.statements[n]));
+    sizes.set(bin, look.size);
   });
   const line = new WaitingLine(source.snapshot, (bin) => lost.has(bin));
   return {
@@ -88,22 +81,24 @@ export async function gatherBatch(
     renewals: renewals.filter((bin) => !lost.has(bin)),
     lookup: (path) => statements.get(path),
     sizeOf: (bin) => sizes.get(bin) ?? 0,
-    document: async (bin) => kept.get(bin) ?? loadBin(source, bin),
   };
 }
 
-async function loadOrNote(source: BatchSource, bin: number, now: number): Promise<BinDocument | undefined> {
-  const { snapshot, altered, log } = source;
+/** Keeps account of altered bins; true when this one is as it was published. */
+function noteLook(
+  { snapshot, altered, log }: BatchSource,
+  bin: number,
+  look: BinLook,
+  now: number,
+): look is Exclude<BinLook, { altered: string }> {
   const name = snapshot.layout.name(bin);
-  try {
-    const document = await loadBin(source, bin);
-    if (altered.clear(bin)) log.warn({ bin: name }, 'altered bin is restored');
-    return document;
-  } catch (error) {
-    if (!hasCode(error, 'bin-altered')) throw error;
+  if ('altered' in look) {
+    const error = new CountersignError('bin-altered', look.altered);
     if (altered.note(bin, name, error, now)) log.error({ code: error.code, bin: name }, error.message);
-    return undefined;
+    return false;
   }
+  if (altered.clear(bin)) log.warn({ bin: name }, 'altered bin is restored');
+  return true;
 }
 
 /** Lets events pass in their order, except those that touch a lost bin or a path for which an earlier one waits. */

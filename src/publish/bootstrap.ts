@@ -11,13 +11,14 @@ import { checkOnlineKey, parseBundle, verifyBundle, type VerifiedBundle } from '
 import { METADATA_PREFIX } from '../tuf/layout.ts';
 import { MAX_METADATA_BYTES } from '../tuf/metadata-limits.ts';
 import { SnapshotDocument } from '../tuf/snapshot-document.ts';
-import { publishSnapshot, writeBins } from './commit.ts';
+import { publishSnapshot } from './commit.ts';
 import { told, type KeyUse } from './key-use.ts';
 import { takeLease, type LeaseTaker } from './lease.ts';
 import { expiresAt } from './plan.ts';
 import { sealedBundle, sealSnapshot } from './seal.ts';
 import type { Lifetimes } from './settings.ts';
 import { loadTimestamp, offlineRoles } from './verified-reads.ts';
+import { writeBins } from './write-bins.ts';
 import { writeOnce } from './write.ts';
 
 export interface BootstrapPorts extends LeaseTaker, KeyUse {

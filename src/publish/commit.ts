@@ -1,28 +1,22 @@
 // The commit protocol: one ledger transaction decides, everything after it can be repeated. A crash at any line below
 // the commit point is finished by `complete`, called by ./recover.ts at start-up with the same arguments.
 //
-// May assume: the plan was made for the head and the lease that the caller holds. Next: ./seal.ts, ./write.ts
+// May assume: the plan was made for the head and the lease that the caller holds. Next: ./bin-desk.ts, ./seal.ts, ./write.ts
 import type { Clock } from '../lib/clock.ts';
-import { mapConcurrent } from '../lib/concurrency.ts';
 import { sha256Hex } from '../lib/bytes.ts';
-import type { BinVersion, Intent, Ledger, Lease, TargetChange } from '../ledger/ledger.ts';
+import type { BinVersion, Ledger, Lease, TargetChange } from '../ledger/ledger.ts';
 import type { ObjectStore } from '../storage/store.ts';
-import type { BinDocument, BinEdits } from '../tuf/bin-document.ts';
+import type { BinEdits } from '../tuf/bin-document.ts';
 import type { TargetFile } from '../tuf/metadata.ts';
 import type { SnapshotDocument } from '../tuf/snapshot-document.ts';
+import type { BinSession, BinsToWrite } from './bin-desk.ts';
 import { publicFile, storedFile, told, type KeyUse } from './key-use.ts';
 import type { Plan } from './plan.ts';
 import { isShared, writeShared, type SharePorts } from './shared-bins.ts';
-import { sealBins, sealSnapshot, sealTimestamp, signedByAll, type SealedFile } from './seal.ts';
-import { signersNamedBy, signersOf, type Signers } from './signers.ts';
-import type { OfflineRoles, PublicTimestamp } from './verified-reads.ts';
+import { sealSnapshot, sealTimestamp, type SealedFile } from './seal.ts';
+import { signersNamedBy, type Signers } from './signers.ts';
+import { publicBin, type OfflineRoles, type PublicTimestamp } from './verified-reads.ts';
 import { replaceTimestamp, writeOnce } from './write.ts';
-
-/** Bins signed in one call of the signer, and held in memory at once. */
-const SLICE = 16;
-
-/** Slices in hand at once: while one is written, the next is signed. */
-const SLICES_IN_FLIGHT = 2;
 
 export interface CommitPorts extends Signers, KeyUse {
   /** Where bins are offered to other nodes; without it this process signs all of them. */
@@ -41,9 +35,6 @@ export interface Published {
   readonly digests: readonly string[];
 }
 
-/** Where the bins of a publication come from, as they were before it. */
-export type BaseDocument = (bin: number) => Promise<BinDocument>;
-
 /**
  * Publishes a plan.
  * @throws CountersignError `head-moved`, `lease-lost` before anything is written; any error of `complete` after.
@@ -53,19 +44,20 @@ export async function commit(
   lease: Lease,
   published: Published,
   plan: Plan,
-  base: BaseDocument,
+  bins: BinSession,
 ): Promise<Published> {
   told(ports, await ports.ledger.advance(lease.epoch, plan.intent)); // COMMIT POINT
-  return complete(ports, published, plan, base);
+  return complete(ports, published, plan, bins);
 }
 
 /** Carries out what was committed, in an order in which every moment is consistent. Idempotent. */
 export async function complete(
   ports: CommitPorts,
-  { roles, snapshot, timestamp, digests }: Published,
+  before: Published,
   { intent, changes }: Plan,
-  base: BaseDocument,
+  bins: BinSession,
 ): Promise<Published> {
+  const { roles, snapshot, timestamp, digests } = before;
   const next = snapshot.edit({
     version: intent.snapshot,
     expires: intent.expires.snapshot,
@@ -73,11 +65,8 @@ export async function complete(
     binsVersion: intent.roles.bins,
     bins: intent.bins,
   });
-  const edits = editsByBin(changes, snapshot);
-  const own = (bins: readonly BinVersion[]): Promise<string[]> =>
-    writeBins(ports, roles, { ...intent, bins }, async ({ bin, version }) =>
-      (await base(bin)).edit(edits.get(bin) ?? new Map(), version, intent.expires.bin),
-    );
+  const own = (members: readonly BinVersion[]): Promise<readonly string[]> =>
+    bins.write(roles, binsToWrite(before, { intent: { ...intent, bins: members }, changes }));
   const plan = { intent, changes };
   const { published, written } = await writeAndPublish(ports, roles, plan, next, own, timestamp);
   const nextDigests = digests.slice();
@@ -92,7 +81,7 @@ export async function writeAndPublish(
   roles: OfflineRoles,
   plan: Plan,
   next: SnapshotDocument,
-  own: (bins: readonly BinVersion[]) => Promise<string[]>,
+  own: (bins: readonly BinVersion[]) => Promise<readonly string[]>,
   timestamp: PublicTimestamp | undefined,
 ): Promise<{ published: PublicTimestamp; written: readonly string[] }> {
   const { intent } = plan;
@@ -103,36 +92,6 @@ export async function writeAndPublish(
     sharing !== undefined && isShared(intent) ? writeShared(sharing, intent, own) : own(intent.bins),
   ]);
   return { published: await publishSnapshot(ports, roles, plan, written, sealed, timestamp), written };
-}
-
-/**
- * Signs and writes the bins of a publication, with memory bounded whatever their number. Answers the SHA-256 of each
- * file, in the order of `bins`.
- */
-export async function writeBins(
-  ports: Pick<CommitPorts, 'store'> & Signers,
-  roles: OfflineRoles,
-  { bins, at, keyids }: Pick<Intent, 'bins' | 'at' | 'keyids'>,
-  edited: (bin: BinVersion) => Promise<BinDocument>,
-  progress?: (written: number) => void,
-): Promise<string[]> {
-  const slices = Array.from({ length: Math.ceil(bins.length / SLICE) }, (_, i) =>
-    bins.slice(i * SLICE, (i + 1) * SLICE),
-  );
-  const signers = signersOf(ports, keyids);
-  const trust = signedByAll(roles.binTrust, signers);
-  let written = 0;
-  const digests = await mapConcurrent(slices, SLICES_IN_FLIGHT, async (slice) => {
-    const documents = await Promise.all(
-      slice.map(async (bin) => ({ index: bin.bin, document: await edited(bin) })),
-    );
-    const files = await sealBins(signers, roles, documents, at);
-    const stored = await Promise.all(files.map((file) => writeOnce(ports.store, file, trust)));
-    written += slice.length;
-    progress?.(written);
-    return stored.map(sha256Hex);
-  });
-  return digests.flat();
 }
 
 /** The last steps: snapshot, timestamp, ledger. Every bin that the snapshot names must be in the store. */
@@ -158,8 +117,25 @@ export async function publishSnapshot(
   return published;
 }
 
-/** What a publication changes in each bin. */
-export function editsByBin(
+/** What a publication writes, bin by bin. */
+export function binsToWrite(
+  before: Pick<Published, 'snapshot' | 'digests'>,
+  { intent, changes }: Plan,
+): BinsToWrite {
+  const edits = editsByBin(changes, before.snapshot);
+  return {
+    bins: intent.bins.map(({ bin, version }) => ({
+      ...publicBin(before, bin),
+      next: version,
+      edits: edits.get(bin) ?? new Map(),
+    })),
+    at: intent.at,
+    expires: intent.expires.bin,
+    ...(intent.keyids === undefined ? {} : { keyids: intent.keyids }),
+  };
+}
+
+function editsByBin(
   changes: readonly TargetChange[],
   { layout }: SnapshotDocument,
 ): ReadonlyMap<number, BinEdits> {

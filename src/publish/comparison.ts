@@ -11,7 +11,7 @@ import type { TargetFile } from '../tuf/metadata.ts';
 import type { SnapshotDocument } from '../tuf/snapshot-document.ts';
 import { verifyBinFile } from '../tuf/verify-roles.ts';
 import { sameTarget } from './apply-events.ts';
-import { READS_IN_FLIGHT } from './batch.ts';
+import { READS_IN_FLIGHT } from './bin-desk.ts';
 import { foreignObjects } from './foreign-objects.ts';
 import { loadOfflineRoles, loadSnapshot, loadTimestamp, type OfflineRoles } from './verified-reads.ts';
 

@@ -1,22 +1,22 @@
 // A node that stands by helps the publisher with what it offers in shares (./shared-bins.ts): it signs exactly the bytes
 // that the committed publication says, from bins that it has verified itself, and nothing else.
 //
-// May assume: nothing about the store. Next: ./commit.ts (writeBins)
+// May assume: nothing about the store. Next: ./bin-desk.ts
 import type { Head, History, Intent } from '../ledger/ledger.ts';
 import type { TakenShare } from '../ledger/shared-work.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Metrics } from '../lib/metrics.ts';
 import type { ObjectStore } from '../storage/store.ts';
-import type { BinDocument } from '../tuf/bin-document.ts';
 import { BinLayout } from '../tuf/bins.ts';
+import { binsHere, type BinDesk } from './bin-desk.ts';
 import { binsOf } from './bins-of.ts';
-import { writeBins } from './commit.ts';
+import { binsToWrite } from './commit.ts';
 import { told, type KeyUse } from './key-use.ts';
 import { writePrepared } from './rebin-publication.ts';
 import { CLAIM_MS, isShared, type SharePorts } from './shared-bins.ts';
 import type { Signers } from './signers.ts';
-import { loadBin, loadOfflineRoles, loadSnapshot, type PublishedBins } from './verified-reads.ts';
+import { loadOfflineRoles, loadSnapshot, type PublicBins } from './verified-reads.ts';
 
 /** Milliseconds between two looks at the ledger; an offer is told at once, but a hint may be lost. */
 const POLL_MS = 1000;
@@ -27,6 +27,8 @@ const PAUSE_MS = 5000;
 export interface HelperPorts extends SharePorts, Signers, KeyUse {
   readonly history: History;
   readonly store: ObjectStore;
+  /** Who reads, signs and writes bins; without it this thread does. */
+  readonly bins?: BinDesk;
   readonly metrics: Metrics;
   readonly log: Logger;
   /** Whether this process stands by: one that publishes, or that has stopped for a reason, does not help. */
@@ -37,7 +39,7 @@ export class Helper {
   readonly #ports: HelperPorts;
   readonly #stopping = new AbortController();
   #woken = new AbortController();
-  #view: { readonly snapshot: number; readonly published: PublishedBins } | undefined;
+  #view: { readonly snapshot: number; readonly published: PublicBins } | undefined;
   #loop: Promise<void> | undefined;
 
   constructor(ports: HelperPorts) {
@@ -91,19 +93,28 @@ export class Helper {
     return true;
   }
 
-  async #sign(published: PublishedBins, intent: Intent, { number, bins }: TakenShare): Promise<string[]> {
-    const { store, signer, nextSigner, clock, log, metrics } = this.#ports;
-    const ports = { store, signer, ...(nextSigner && { nextSigner }) };
+  async #sign(
+    published: PublicBins,
+    intent: Intent,
+    { number, bins }: TakenShare,
+  ): Promise<readonly string[]> {
+    const { store, signer, nextSigner, bins: desk = binsHere, clock, log, metrics } = this.#ports;
+    const { roles } = published;
+    const signers = { signer, ...(nextSigner && { nextSigner }) };
     const startedAt = clock.now();
+    const { rebin } = intent;
     const work = { ...intent, bins };
-    const { rebin, expires } = intent;
-    const base = (bin: number): Promise<BinDocument> => loadBin(published, bin);
     const digests =
       rebin === undefined
-        ? await writeBins(ports, published.roles, work, async ({ bin, version }) =>
-            (await base(bin)).edit(new Map(), version, expires.bin),
-          )
-        : await writePrepared(ports, published, work, new BinLayout(rebin.count, rebin.generation), base);
+        ? await desk
+            .begin({ store, roles, signers })
+            .write(roles, binsToWrite(published, { intent: work, changes: [] }))
+        : await writePrepared(
+            { store, ...signers },
+            published,
+            work,
+            new BinLayout(rebin.count, rebin.generation),
+          );
     metrics.signatures.inc({ role: 'bin' }, (intent.keyids?.length ?? 1) * bins.length);
     const durationMs = clock.now() - startedAt;
     log.info({ snapshot: intent.snapshot, share: number, bins: bins.length, durationMs }, 'helped to sign');
@@ -111,7 +122,7 @@ export class Helper {
   }
 
   /** What is public before a publication; undefined when it was finished while this was read. */
-  async #published(head: Head, intent: Intent): Promise<PublishedBins | undefined> {
+  async #published(head: Head, intent: Intent): Promise<PublicBins | undefined> {
     if (this.#view?.snapshot === intent.snapshot) return this.#view.published;
     const { history, store } = this.#ports;
     const states = await history.bins();
@@ -119,12 +130,8 @@ export class Helper {
     if (intent.bins.some(({ bin, version }) => (versions.get(bin) ?? 0) !== version - 1)) return undefined;
     const roles = await loadOfflineRoles(store, head);
     const snapshot = await loadSnapshot(store, roles, intent.snapshot - 1);
-    const published = {
-      store,
-      roles,
-      snapshot,
-      digests: binsOf(snapshot.layout, states).map(({ sha256 }) => sha256),
-    };
+    const digests = binsOf(snapshot.layout, states).map(({ sha256 }) => sha256);
+    const published = { roles, snapshot, digests };
     this.#view = { snapshot: intent.snapshot, published };
     return published;
   }

@@ -10,7 +10,8 @@ import { parseBundle, verifyBundle, type VerifiedBundle } from '../tuf/bundle.ts
 import { parseTimestamp } from '../tuf/parse-timestamp.ts';
 import { parseVersionedName } from '../tuf/layout.ts';
 import type { Batch } from './batch.ts';
-import { editsByBin, writeBins, type BaseDocument, type CommitPorts, type Published } from './commit.ts';
+import type { BinSession } from './bin-desk.ts';
+import { binsToWrite, type CommitPorts, type Published } from './commit.ts';
 import { rolesAfter, type ImportStep } from './import.ts';
 import { publicFile, storedFile, told } from './key-use.ts';
 import { plan, type Plan } from './plan.ts';
@@ -25,7 +26,8 @@ import {
 import type { Lifetimes } from './settings.ts';
 import { signersNamedBy, type Signers } from './signers.ts';
 import type { RoleTrust } from '../tuf/threshold.ts';
-import type { OfflineRoles, PublicTimestamp } from './verified-reads.ts';
+import { basesOf, type OfflineRoles, type PublicTimestamp } from './verified-reads.ts';
+import { writeBins } from './write-bins.ts';
 import { replaceTimestamp, writeOnce } from './write.ts';
 
 /** A bundle as it waits in the ledger, verified. */
@@ -93,20 +95,21 @@ export async function completeImport(
   published: Published,
   { intent, changes }: Plan,
   bundle: VerifiedBundle,
-  base: BaseDocument,
+  bins: BinSession,
   overwrite: boolean,
 ): Promise<Published> {
   const { ledger, store, clock } = ports;
   const roles = rolesAfter(bundle, published.roles, intent.roles);
   const files = newFiles(bundle, published.roles.versions, intent.roles);
   for (const { file, trust } of files.delegating) await writeOnce(store, file, trust);
-  const edits = editsByBin(changes, published.snapshot);
-  const rebuild = intent.rebin && rebuilder(published.snapshot.layout, roles.binTrust.layout, base);
-  const digests = await writeBins(ports, roles, intent, async ({ bin, version }) =>
+  const layouts = [published.snapshot.layout, roles.binTrust.layout] as const;
+  const rebuild = intent.rebin && rebuilder(...layouts, basesOf(store, published));
+  const digests =
     rebuild === undefined
-      ? (await base(bin)).edit(edits.get(bin) ?? new Map(), version, intent.expires.bin)
-      : rebuild(bin, version, intent.expires.bin),
-  );
+      ? await bins.write(roles, binsToWrite(published, { intent, changes }))
+      : await writeBins(ports, roles, intent, ({ bin, version }) =>
+          rebuild(bin, version, intent.expires.bin),
+        );
   const snapshot = published.snapshot.edit({
     version: intent.snapshot,
     expires: intent.expires.snapshot,

@@ -7,9 +7,10 @@ import type { BinVersion, Intent } from '../ledger/ledger.ts';
 import { BinDocument } from '../tuf/bin-document.ts';
 import { alignedBins, type BinLayout } from '../tuf/bins.ts';
 import { MAX_SIGNED_BYTES } from './bin-room.ts';
-import { writeAndPublish, writeBins, type BaseDocument, type CommitPorts, type Published } from './commit.ts';
+import { writeAndPublish, type CommitPorts, type Published } from './commit.ts';
 import type { RebinStep } from './rebin.ts';
-import type { PublishedBins } from './verified-reads.ts';
+import { basesOf, type BaseDocument, type PublicBins } from './verified-reads.ts';
+import { writeBins } from './write-bins.ts';
 
 /** Bins of the current layout that are kept divided: as many as bins in hand can need, and a few. */
 const KEPT = 8;
@@ -118,12 +119,12 @@ const COMMA = Buffer.from(',');
 /** Writes bins of `layout`, which the online keys of the current one sign; answers the SHA-256 of each file. */
 export function writePrepared(
   ports: Parameters<typeof writeBins>[0],
-  { roles, snapshot }: Pick<PublishedBins, 'roles' | 'snapshot'>,
+  published: PublicBins,
   intent: Pick<Intent, 'bins' | 'at' | 'keyids' | 'expires'>,
   layout: BinLayout,
-  base: BaseDocument,
 ): Promise<string[]> {
-  const rebuild = rebuilder(snapshot.layout, layout, base);
+  const { roles, snapshot } = published;
+  const rebuild = rebuilder(snapshot.layout, layout, basesOf(ports.store, published));
   const trust = { ...roles.binTrust, layout };
   return writeBins(ports, { ...roles, binTrust: trust }, intent, ({ bin, version }) =>
     rebuild(bin, version, intent.expires.bin),
@@ -139,7 +140,6 @@ export async function completePreparation(
   published: Published,
   intent: Intent,
   layout: BinLayout,
-  base: BaseDocument,
 ): Promise<Published> {
   const { roles, snapshot, timestamp } = published;
   const next = snapshot.edit({
@@ -151,7 +151,7 @@ export async function completePreparation(
     prepares: layout,
   });
   const own = (bins: readonly BinVersion[]): Promise<string[]> =>
-    writePrepared(ports, published, { ...intent, bins }, layout, base);
+    writePrepared(ports, published, { ...intent, bins }, layout);
   const plan = { intent, changes: [] };
   const { published: shown } = await writeAndPublish(ports, roles, plan, next, own, timestamp);
   return { ...published, snapshot: next, timestamp: shown };

@@ -2,7 +2,6 @@
 // decided; the plan is made again from it and completed by the code that would have completed it then.
 import { CountersignError, FatalError } from '../lib/errors.ts';
 import type { AcceptedEvent, Intent, Ledger } from '../ledger/ledger.ts';
-import type { BinDocument } from '../tuf/bin-document.ts';
 import { BinLayout } from '../tuf/bins.ts';
 import { applyEvents } from './apply-events.ts';
 import { gatherBatch, type BatchSource } from './batch.ts';
@@ -50,16 +49,16 @@ export async function recover(
     );
   }
   const plan = { intent, changes: applied.changes };
-  const base = (bin: number): Promise<BinDocument> => batch.document(bin);
+  const { bins: session } = source;
   if (intent.replaces === undefined) {
-    if (layout !== undefined) return completePreparation(ports, published, intent, layout, base);
-    return complete(ports, published, plan, base);
+    if (layout !== undefined) return completePreparation(ports, published, intent, layout);
+    return complete(ports, published, plan, session);
   }
   // The bundle is read back from its order, and judged at the time at which it was committed.
   const { digest, bundle } = await orderedBundle(ports.ledger, intent.bundle ?? '', intent.at);
   const orders = await ports.ledger.openOrders();
   const overwrite = orders.some((order) => order.kind === 'import-compromised' && order.digest === digest);
-  return completeImport(ports, published, plan, bundle, base, overwrite);
+  return completeImport(ports, published, plan, bundle, session, overwrite);
 }
 
 async function settledEvents(ledger: Ledger, intent: Intent): Promise<AcceptedEvent[]> {

@@ -4,10 +4,10 @@
 import { CountersignError, FatalError } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import type { AcceptedEvent, BinState, Head, History, Intent, Lease, Order } from '../ledger/ledger.ts';
-import type { BinDocument } from '../tuf/bin-document.ts';
 import { parseExpires, renewalAge } from '../tuf/lifetimes.ts';
 import type { AlteredBins } from './altered-bins.ts';
 import { gatherBatch, waitingEvents, type BatchSource } from './batch.ts';
+import { binsHere, type BinDesk } from './bin-desk.ts';
 import { binsOf } from './bins-of.ts';
 import { commit, type CommitPorts, type Published } from './commit.ts';
 import { checkNothingForeign } from './foreign-objects.ts';
@@ -37,6 +37,8 @@ export interface TermPorts extends CommitPorts {
   readonly settings: PublishSettings;
   readonly altered: AlteredBins;
   readonly log: Logger;
+  /** Who reads, signs and writes bins; without it this thread does. */
+  readonly bins?: BinDesk;
   /** Who prepared what an order to back-sign adds; without it such orders wait for another process. */
   readonly backsign?: BacksignDesk;
 }
@@ -168,9 +170,7 @@ export class Term {
       keyids: signersNamedBy(this.#ports, roles.binTrust).map(({ keyid }) => keyid),
     });
     this.#startedAt = now;
-    this.#published = await commit(this.#ports, this.#lease, this.#published, planned, (bin) =>
-      batch.document(bin),
-    );
+    this.#published = await commit(this.#ports, this.#lease, this.#published, planned, source.bins);
     this.#follow(planned.intent, batch.events.length > 0);
     if (renewal !== undefined) await this.#settle(renewal);
     return { plan: planned, events: batch.events, startedAt: now, durationMs: clock.now() - now };
@@ -209,11 +209,11 @@ export class Term {
     if (!preparing) this.#startedAt = now;
     this.#prepared = preparing;
     told(this.#ports, await ledger.advance(this.#lease.epoch, planned.intent)); // COMMIT POINT
-    const base = (bin: number): Promise<BinDocument> => batch.document(bin);
+    const { bins } = source;
     this.#published =
       rebin !== undefined && preparing
-        ? await completePreparation(this.#ports, published, planned.intent, rebin.layout, base)
-        : await completeImport(this.#ports, published, planned, turn.bundle, base, compromised);
+        ? await completePreparation(this.#ports, published, planned.intent, rebin.layout)
+        : await completeImport(this.#ports, published, planned, turn.bundle, bins, compromised);
     this.#follow(planned.intent, batch.events.length > 0);
     if (rebin?.switches === true) await this.#readAnew();
     this.#desk.published(turn);
@@ -362,9 +362,10 @@ function isCompromise({ kind }: Order): boolean {
   return kind === 'import-compromised';
 }
 
-function sourceOf({ ledger, store, altered, log }: TermPorts, published: Published): BatchSource {
-  const { roles, snapshot, digests } = published;
-  return { ledger, store, roles, snapshot, digests, altered, log };
+function sourceOf(ports: TermPorts, { roles, snapshot, digests }: Published): BatchSource {
+  const { ledger, store, signer, nextSigner, bins = binsHere, altered, log } = ports;
+  const signers = { signer, ...(nextSigner && { nextSigner }) };
+  return { ledger, snapshot, digests, bins: bins.begin({ store, roles, signers }), altered, log };
 }
 
 function withoutIntent({ snapshot, timestamp, at, roles, trustedRoot }: Head): Head {

@@ -5,6 +5,7 @@ import { CountersignError, FatalError, hasCode, messageOf } from '../lib/errors.
 import type { Head } from '../ledger/ledger.ts';
 import type { ObjectStore, VersionToken } from '../storage/store.ts';
 import { BinDocument } from '../tuf/bin-document.ts';
+import type { BinLayout } from '../tuf/bins.ts';
 import { binsTrust, binTrust, type BinsTrust } from '../tuf/delegations.ts';
 import type { Envelope } from '../tuf/envelope.ts';
 import { TIMESTAMP_NAME, versionedName } from '../tuf/layout.ts';
@@ -82,13 +83,27 @@ export async function loadSnapshot(
   return snapshot;
 }
 
+/** The file that a bin must be: the version that the snapshot names, and the SHA-256 that the ledger has. */
+export interface PublicBin {
+  readonly bin: number;
+  readonly version: number;
+  readonly sha256: string;
+}
+
 /** The bins of a snapshot, and what they must be. */
-export interface PublishedBins {
-  readonly store: ObjectStore;
+export interface PublicBins {
   readonly roles: OfflineRoles;
   readonly snapshot: SnapshotDocument;
   /** SHA-256 of each bin's file, as the ledger has them, from the first bin of the layout on. */
   readonly digests: readonly string[];
+}
+
+export function publicBin(
+  { snapshot, digests }: Pick<PublicBins, 'snapshot' | 'digests'>,
+  bin: number,
+): PublicBin {
+  const sha256 = digests[bin - snapshot.layout.first] ?? 'none';
+  return { bin, version: snapshot.versionOf(bin), sha256 };
 }
 
 /**
@@ -98,21 +113,19 @@ export interface PublishedBins {
  * @throws CountersignError `bin-altered` when it is missing or something else; `store-unavailable`.
  */
 export async function loadBin(
-  { store, roles, snapshot, digests }: PublishedBins,
-  index: number,
+  store: ObjectStore,
+  layout: BinLayout,
+  { bin: index, version, sha256 }: PublicBin,
 ): Promise<BinDocument> {
-  const version = snapshot.versionOf(index);
-  const { layout } = roles.binTrust;
   const role = layout.name(index);
   const name = versionedName(role, version);
   try {
     const bytes = await read(store, name);
     const digest = sha256Hex(bytes);
-    const expected = digests[index - layout.first] ?? 'none';
-    if (digest !== expected) {
+    if (digest !== sha256) {
       throw new CountersignError(
         'length-or-hash-mismatch',
-        `its sha256 is ${digest}, the ledger says ${expected}`,
+        `its sha256 is ${digest}, the ledger says ${sha256}`,
       );
     }
     const bin = BinDocument.parse(splitMetadataFile(bytes).signed);
@@ -127,6 +140,13 @@ export async function loadBin(
       { cause: error, details: { object: name } },
     );
   }
+}
+
+/** Bins as they are public, each read and verified when it is asked for. */
+export type BaseDocument = (bin: number) => Promise<BinDocument>;
+
+export function basesOf(store: ObjectStore, bins: PublicBins): BaseDocument {
+  return (bin) => loadBin(store, bins.roles.binTrust.layout, publicBin(bins, bin));
 }
 
 /** What `timestamp.json` in the store says, if it verifies, and the token to replace it with. */

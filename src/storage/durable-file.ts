@@ -1,15 +1,9 @@
 // The system calls under the file store, with errors that name the object. Plain descriptors instead of FileHandle:
 // one allocation less for each call, and nothing that the garbage collector closes at a time of its own.
 import * as fs from 'node:fs';
-import { promisify } from 'node:util';
 import { CountersignError, messageOf } from '../lib/errors.ts';
-
-const open = promisify(fs.open);
-const close = promisify(fs.close);
-const fsync = promisify(fs.fsync);
-
-/** Read positions of `fs.write`; null means "behind the last one". */
-const APPEND = null;
+import { borrowMemory } from '../lib/memory.ts';
+import { pooledCalls, type FileCalls } from './file-calls.ts';
 
 /** The operating system's code in an error (`ENOENT`), or undefined when it has none. */
 export function osCode(error: unknown): string | undefined {
@@ -28,35 +22,24 @@ export function storeUnavailable(action: string, name: string, error: unknown): 
  * Creates a file that must not exist, with all of `bytes` on the disk when it resolves. Its name in the directory is
  * not durable yet. When it fails, the file is gone again.
  */
-export async function createSynced(path: string, bytes: Uint8Array, mode: number): Promise<void> {
+export async function createSynced(
+  path: string,
+  bytes: Uint8Array,
+  mode: number,
+  calls: FileCalls = pooledCalls,
+): Promise<void> {
   const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = fs.constants;
-  const fd = await open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+  const fd = await calls.open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
   try {
-    await writeAll(fd, bytes);
-    await fsync(fd);
+    // A write may be short (a full disk, a limit); the next one then names the reason.
+    for (let written = 0; written < bytes.length;) written += await calls.write(fd, bytes, written);
+    await calls.fsync(fd);
   } catch (error) {
     fs.closeSync(fd);
     fs.rmSync(path, { force: true });
     throw error;
   }
-  await close(fd);
-}
-
-/** A write may be short (a full disk, a limit); the next one then names the reason. */
-function writeAll(fd: number, bytes: Uint8Array): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const writeFrom = (offset: number): void => {
-      if (offset === bytes.length) {
-        resolve();
-        return;
-      }
-      fs.write(fd, bytes, offset, bytes.length - offset, APPEND, (error, written) => {
-        if (error === null) writeFrom(offset + written);
-        else reject(error);
-      });
-    };
-    writeFrom(0);
-  });
+  await calls.close(fd);
 }
 
 /**
@@ -65,12 +48,16 @@ function writeAll(fd: number, bytes: Uint8Array): Promise<void> {
  * @throws CountersignError `metadata-too-large` when it has more than `maxBytes`, `store-unavailable` when it is no
  *   regular file or changes its length while it is read.
  */
-export async function readWhole(path: string, maxBytes: number): Promise<Uint8Array | undefined> {
+export async function readWhole(
+  path: string,
+  maxBytes: number,
+  calls: FileCalls = pooledCalls,
+): Promise<Uint8Array | undefined> {
   // Without O_NONBLOCK, a FIFO under the name would keep one of libuv's four threads for ever.
   const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
   let fd: number;
   try {
-    fd = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    fd = await calls.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   } catch (error) {
     if (osCode(error) === 'ENOENT') return undefined;
     throw error;
@@ -82,18 +69,18 @@ export async function readWhole(path: string, maxBytes: number): Promise<Uint8Ar
     if (stat.size > maxBytes) {
       throw new CountersignError('metadata-too-large', `${path} has ${stat.size} bytes, at most ${maxBytes}`);
     }
-    return await readExactly(fd, stat.size, path);
+    return await readExactly(fd, stat.size, path, calls);
   } finally {
-    closeReader(fd);
+    closeReader(fd, calls);
   }
 }
 
 /** One byte more than expected is asked for: so a file that has grown is noticed by the same call. */
-async function readExactly(fd: number, size: number, path: string): Promise<Uint8Array> {
-  const buffer = Buffer.allocUnsafeSlow(size + 1);
+async function readExactly(fd: number, size: number, path: string, calls: FileCalls): Promise<Uint8Array> {
+  const buffer = borrowMemory(size + 1);
   let filled = 0;
   while (filled <= size) {
-    const count = await readAt(fd, buffer, filled);
+    const count = await calls.read(fd, buffer, filled);
     filled += count;
     // The end of a regular file: a further call would only confirm it.
     if (count === 0 || filled === size) break;
@@ -102,27 +89,22 @@ async function readExactly(fd: number, size: number, path: string): Promise<Uint
   throw new CountersignError('store-unavailable', `${path} changed its length while it was read`);
 }
 
-function readAt(fd: number, buffer: Buffer, offset: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    fs.read(fd, buffer, offset, buffer.length - offset, offset, (error, count) => {
-      if (error === null) resolve(count);
-      else reject(error);
-    });
-  });
-}
-
 /** Nothing was written through this descriptor: a failure to close it has no consequence for anybody. */
-function closeReader(fd: number): void {
-  fs.close(fd, () => undefined);
+function closeReader(fd: number, calls: FileCalls): void {
+  const close = async (): Promise<void> => calls.close(fd);
+  close().catch(() => undefined);
 }
 
 /** Makes the names in a directory durable, now. */
 async function syncDirectory(path: string): Promise<void> {
-  const fd = await open(path, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY | fs.constants.O_NOFOLLOW);
+  const fd = await pooledCalls.open(
+    path,
+    fs.constants.O_RDONLY | fs.constants.O_DIRECTORY | fs.constants.O_NOFOLLOW,
+  );
   try {
-    await fsync(fd);
+    await pooledCalls.fsync(fd);
   } finally {
-    closeReader(fd);
+    closeReader(fd, pooledCalls);
   }
 }
 

@@ -13,13 +13,13 @@ import { dirname, join } from 'node:path';
 import { sha256Hex } from '../lib/bytes.ts';
 import { CountersignError } from '../lib/errors.ts';
 import { createSynced, DirectorySync, osCode, readWhole, storeUnavailable } from './durable-file.ts';
+import { pooledCalls, type FileCalls } from './file-calls.ts';
 import { FileLock } from './file-lock.ts';
 import { checkName } from './object-name.ts';
 import { Staging } from './staging.ts';
 import { StoreDirectories } from './store-directories.ts';
 import type { ObjectInfo, ObjectStore, StoredObject, VersionToken } from './store.ts';
 
-const link = promisify(fs.link);
 const unlink = promisify(fs.unlink);
 const lstat = promisify(fs.lstat);
 
@@ -28,12 +28,13 @@ const OBJECT_MODE = 0o444;
 
 /**
  * Opens the store in `dir`, which is created when it does not exist, and removes what dead writers left behind.
+ * `calls`: who makes the system calls for a write-once object.
  * @throws CountersignError `store-unavailable` when the directory cannot be used.
  */
-export async function openFileStore(dir: string): Promise<ObjectStore> {
+export async function openFileStore(dir: string, calls: FileCalls = pooledCalls): Promise<ObjectStore> {
   try {
     const root = await storeRoot(dir);
-    return new FileStore(root, Staging.open(root));
+    return new FileStore(root, Staging.open(root), calls);
   } catch (error) {
     throw storeUnavailable('open the store', dir, error);
   }
@@ -58,12 +59,14 @@ async function syncNames(last: string, first: string): Promise<void> {
 class FileStore implements ObjectStore {
   readonly #root: string;
   readonly #staging: Staging;
+  readonly #calls: FileCalls;
   readonly #lock: FileLock;
   readonly #directories: StoreDirectories;
 
-  constructor(root: string, staging: Staging) {
+  constructor(root: string, staging: Staging, calls: FileCalls) {
     this.#root = root;
     this.#staging = staging;
+    this.#calls = calls;
     this.#lock = new FileLock(join(root, '.lock'));
     this.#directories = new StoreDirectories(root);
   }
@@ -72,7 +75,7 @@ class FileStore implements ObjectStore {
     checkName(name);
     try {
       if (!(await this.#directories.exists(dirname(name)))) return undefined;
-      const bytes = await readWhole(join(this.#root, name), maxBytes);
+      const bytes = await readWhole(join(this.#root, name), maxBytes, this.#calls);
       return bytes === undefined ? undefined : storedObject(bytes);
     } catch (error) {
       throw storeUnavailable('read', name, error);
@@ -84,15 +87,15 @@ class FileStore implements ObjectStore {
     const staged = this.#staging.nextPath();
     try {
       const directory = await this.#directories.make(dirname(name));
-      await createSynced(staged, bytes, OBJECT_MODE);
+      await createSynced(staged, bytes, OBJECT_MODE, this.#calls);
       let result: 'created' | 'exists' = 'created';
       try {
-        await link(staged, join(this.#root, name));
+        await this.#calls.link(staged, join(this.#root, name));
       } catch (error) {
         if (osCode(error) !== 'EEXIST') throw error;
         result = 'exists';
       } finally {
-        await unlink(staged);
+        await this.#calls.unlink(staged);
       }
       // Also for 'exists': whoever made it may have been killed before this step.
       await directory.sync();

@@ -8,6 +8,7 @@
 export type VersionToken = string & { readonly __brand: 'VersionToken' };
 
 export interface StoredObject {
+  /** The caller's own from now on. */
   readonly bytes: Uint8Array;
   /** May be made from `bytes` when it is first read: leave them as they are until then. */
   readonly token: VersionToken;
@@ -30,7 +31,7 @@ export interface ObjectStore {
 
   /**
    * Creates a write-once object: durable, and whole at every moment, when it resolves. An object that exists is left
-   * as it is, whatever its content: the caller reads it and decides.
+   * as it is, whatever its content: the caller reads it and decides. `bytes` are not looked at any more when it resolves.
    */
   putImmutable(name: string, bytes: Uint8Array): Promise<'created' | 'exists'>;
 

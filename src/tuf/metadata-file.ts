@@ -1,6 +1,7 @@
 // The form of every published file: `{"signed":<canonical bytes>,"signatures":[…]}`. The signed part is a slice of the
 // file: nothing is serialised twice, and what was verified is byte for byte what is kept.
 import { asBuffer } from '../lib/bytes.ts';
+import { borrowMemory } from '../lib/memory.ts';
 import { CountersignError } from '../lib/errors.ts';
 import type { Signature } from './metadata.ts';
 
@@ -51,10 +52,10 @@ const unused = new WeakSet<ArrayBufferLike>();
 
 /**
  * Memory for a signed part, to be filled by the caller, that lies where it will lie in its file: `metadataFile` then
- * copies nothing. Fresh memory for 223 KB again and again is what a publication would spend most on otherwise.
+ * copies nothing. Whoever has done with the file may give the memory back (../lib/memory.ts).
  */
 export function signedPart(length: number): Buffer {
-  const file = Buffer.allocUnsafeSlow(SIGNED_KEY.length + length + SIGNATURES_ROOM);
+  const file = borrowMemory(SIGNED_KEY.length + length + SIGNATURES_ROOM);
   SIGNED_KEY.copy(file);
   unused.add(file.buffer);
   return file.subarray(SIGNED_KEY.length, SIGNED_KEY.length + length);

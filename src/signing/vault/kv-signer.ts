@@ -4,7 +4,7 @@ import { createPrivateKey, type KeyObject } from 'node:crypto';
 import type { Clock } from '../../lib/clock.ts';
 import { CountersignError, messageOf } from '../../lib/errors.ts';
 import { decryptPrivateKey, MAX_KEY_FILE_BYTES } from '../../lib/passphrase-file.ts';
-import { signerInMemory } from '../file-signer.ts';
+import { signerInMemory } from '../memory-signer.ts';
 import type { Signer } from '../signer.ts';
 import { VaultClient } from './client.ts';
 import { field } from './failures.ts';

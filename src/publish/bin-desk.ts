@@ -1,0 +1,123 @@
+// Who reads and writes the bins of a publication: they are looked into before it is planned, and edited, signed and
+// written after it was committed. On this thread, or on others (./bin-threads.ts).
+//
+// Next: ./verified-reads.ts, ./write-bins.ts
+import { mapConcurrent } from '../lib/concurrency.ts';
+import { hasCode } from '../lib/errors.ts';
+import { returnMemory } from '../lib/memory.ts';
+import type { ObjectStore } from '../storage/store.ts';
+import type { BinDocument, BinEdits } from '../tuf/bin-document.ts';
+import type { Statement } from './apply-events.ts';
+import type { Signers } from './signers.ts';
+import { loadBin, type OfflineRoles, type PublicBin } from './verified-reads.ts';
+import { writeBins } from './write-bins.ts';
+
+/** Bins read at once. */
+export const READS_IN_FLIGHT = 16;
+
+/** Bytes of bins kept from reading to sealing; the others of a large batch are read, and verified, a second time. */
+export const KEPT_BYTES = 64 * 1024 * 1024;
+
+/** Where the bins are, and who signs them; without signers they can only be read. */
+export interface BinPorts {
+  readonly store: ObjectStore;
+  readonly roles: OfflineRoles;
+  readonly signers?: Signers;
+}
+
+/** A bin, and the paths about which it is asked. */
+export interface BinQuestion extends PublicBin {
+  readonly paths: readonly string[];
+}
+
+/** What a verified bin says, path by path, and the bytes of its signed part; or why it is not the public one. */
+export type BinLook =
+  { readonly size: number; readonly statements: readonly Statement[] } | { readonly altered: string };
+
+export interface BinToWrite extends PublicBin {
+  /** The version that is written. */
+  readonly next: number;
+  readonly edits: BinEdits;
+}
+
+export interface BinsToWrite {
+  readonly bins: readonly BinToWrite[];
+  /** Time T of the publication, milliseconds since the epoch. */
+  readonly at: number;
+  readonly expires: string;
+  readonly keyids?: readonly string[];
+}
+
+/** The bins of one publication. What was looked at may be kept until it is written. */
+export interface BinSession {
+  /**
+   * Reads and verifies; answers in the order of the questions.
+   * @throws CountersignError `store-unavailable`; never `bin-altered`.
+   */
+  look(questions: readonly BinQuestion[]): Promise<readonly BinLook[]>;
+
+  /**
+   * Edits, signs and writes; answers the SHA-256 of each file, in the order of `bins`. Idempotent. `roles`: those that
+   * the publication makes public.
+   * @throws CountersignError `bin-altered` when a bin had to be read again; the errors of ./seal.ts and ./write.ts.
+   */
+  write(roles: OfflineRoles, work: BinsToWrite): Promise<readonly string[]>;
+}
+
+export interface BinDesk {
+  begin(ports: BinPorts): BinSession;
+}
+
+/** Everything on this thread. */
+export const binsHere: BinDesk = { begin: (ports) => new BinWork(ports, KEPT_BYTES) };
+
+export class BinWork implements BinSession {
+  readonly #ports: BinPorts;
+  #room: number;
+  readonly #kept = new Map<number, BinDocument>();
+
+  /** `keptBytes`: of verified bins, at most, that are kept until they are written. */
+  constructor(ports: BinPorts, keptBytes: number) {
+    this.#ports = ports;
+    this.#room = keptBytes;
+  }
+
+  look(questions: readonly BinQuestion[]): Promise<readonly BinLook[]> {
+    return mapConcurrent(questions, READS_IN_FLIGHT, async (question): Promise<BinLook> => {
+      try {
+        const document = await this.#load(question);
+        const { signed } = document;
+        const look = { size: signed.length, statements: question.paths.map((path) => document.get(path)) };
+        this.#room -= signed.length;
+        if (this.#room >= 0) this.#kept.set(question.bin, document);
+        else returnMemory(signed);
+        return look;
+      } catch (error) {
+        if (!hasCode(error, 'bin-altered')) throw error;
+        return { altered: error.message };
+      }
+    });
+  }
+
+  async write(roles: OfflineRoles, { bins, at, expires, keyids }: BinsToWrite): Promise<readonly string[]> {
+    const wanted = new Map(bins.map((bin) => [bin.bin, bin]));
+    const versions = bins.map(({ bin, next }) => ({ bin, version: next }));
+    const intent = { bins: versions, at, ...(keyids === undefined ? {} : { keyids }) };
+    const { store, signers } = this.#ports;
+    if (signers === undefined) throw new TypeError('nobody signs here');
+    return writeBins({ store, ...signers }, roles, intent, async ({ bin, version }) => {
+      const given = wanted.get(bin);
+      if (given === undefined) throw new RangeError(`bin ${bin}`);
+      const document = this.#kept.get(bin) ?? (await this.#load(given));
+      this.#kept.delete(bin);
+      const edited = document.edit(given.edits, version, expires);
+      returnMemory(document.signed);
+      return edited;
+    });
+  }
+
+  #load(bin: PublicBin): Promise<BinDocument> {
+    const { store, roles } = this.#ports;
+    return loadBin(store, roles.binTrust.layout, bin);
+  }
+}
