@@ -6,6 +6,9 @@ import { verifyOnThisThread } from '../tuf/keys.ts';
 import type { BinPorts } from './bin-desk.ts';
 import { arrived, portable, type ThreadPorts } from './thread-ports.ts';
 
+/** Bins are outside of JavaScript's memory; left alone, each thread would take 48 MB for what it forgets at once. */
+const YOUNG_GENERATION_MB = 8;
+
 export interface Threads<Job> {
   /** How many there are. */
   readonly size: number;
@@ -128,7 +131,7 @@ class Thread {
   #ended = false;
 
   constructor(entry: URL) {
-    this.#worker = new Worker(entry);
+    this.#worker = new Worker(entry, { resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB } });
     this.#worker.on('message', (reply: Reply) => {
       const asked = this.#waiting.get(reply.number);
       this.#waiting.delete(reply.number);
