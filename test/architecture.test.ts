@@ -120,12 +120,15 @@ describe('imports', () => {
       'src/publish/seal.ts',
       'src/publish/write-bins.ts',
     ]);
-    const writing = files.filter(({ text }) => /\bwriteBins\(/.test(codeOnly(text))).map(({ name }) => name);
-    expect(writing).toEqual([
+    const writers = files.filter(({ imports }) =>
+      imports.some(({ name }) => name === 'src/publish/write-bins.ts'),
+    );
+    expect(writers.map(({ name }) => name)).toEqual([
       'src/backsign/bin-work.ts',
       'src/publish/bin-desk.ts',
       'src/publish/bootstrap.ts',
-      'src/publish/write-bins.ts',
+      'src/publish/import-publication.ts',
+      'src/publish/rebin-publication.ts',
     ]);
   });
 

@@ -6,6 +6,7 @@ import { armor, Decrypter, Encrypter, generateX25519Identity, identityToRecipien
 import { describe, expect, test } from 'vitest';
 import { encryptPrivateKey } from '../../src/lib/passphrase-file.ts';
 import { openFileSigner } from '../../src/signing/file-signer.ts';
+import { signerInMemory } from '../../src/signing/memory-signer.ts';
 import { generateKeyFile } from '../../src/signing/key-file.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { throwawayKey, throwawaySigner } from '../support/throwaway-signer.ts';
@@ -21,6 +22,9 @@ for (const algorithm of ['ed25519', 'ecdsa-p256'] as const) {
     await generateKeyFile({ path, passphrase: PASSPHRASE, algorithm, workFactor });
     return openFileSigner({ path, passphrase: PASSPHRASE });
   });
+  signerContract(`in memory, on this thread, ${algorithm}`, () =>
+    Promise.resolve(signerInMemory(throwawayKey(7, algorithm), 'this thread')),
+  );
   signerContract(`throwaway, ${algorithm}`, () => Promise.resolve(throwawaySigner(7, algorithm)));
 }
 

@@ -6,6 +6,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import Database from 'libsql';
 import { utf8 } from '../../src/lib/bytes.ts';
 import { DirectorySync } from '../../src/storage/durable-file.ts';
+import { directCalls } from '../../src/storage/file-calls.ts';
 import { openFileStore } from '../../src/storage/file-store.ts';
 import { runChild } from '../support/child.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -14,6 +15,11 @@ import { storeContract } from './store.contract.ts';
 storeContract('file', async () => {
   const dir = await tempDir();
   return Promise.all([openFileStore(dir), openFileStore(dir)]);
+});
+
+storeContract('file, calls made on this thread', async () => {
+  const dir = await tempDir();
+  return Promise.all([openFileStore(dir, directCalls), openFileStore(dir)]);
 });
 
 const unavailable = (message: RegExp) => ({

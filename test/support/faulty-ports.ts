@@ -37,17 +37,20 @@ export class FaultyProcess {
   happened = false;
   #die: () => void = () => undefined;
   #dead = false;
+  readonly #also: () => boolean;
   readonly #plan: PlannedFault | undefined;
 
-  constructor(plan?: PlannedFault) {
+  /** `also`: whether one of its threads has brought it down. */
+  constructor(plan?: PlannedFault, also: () => boolean = () => false) {
     this.#plan = plan;
+    this.#also = also;
     this.died = new Promise((resolve) => {
       this.#die = resolve;
     });
   }
 
   get isDead(): boolean {
-    return this.#dead;
+    return this.#dead || this.#also();
   }
 
   store(store: ObjectStore): ObjectStore {
@@ -69,7 +72,7 @@ export class FaultyProcess {
         if (typeof member !== 'function') return member;
         return (...args: unknown[]): unknown => {
           const call = (): unknown => Reflect.apply(member, target, args);
-          if (this.#dead) return Promise.reject(new CountersignError(code, 'this process is dead'));
+          if (this.isDead) return Promise.reject(new CountersignError(code, 'this process is dead'));
           const write = writes.find((name) => name === property);
           return write === undefined ? call() : this.#write(write, call as () => Promise<unknown>, code);
         };

@@ -33,7 +33,7 @@ export interface ProcessOptions {
   readonly isGone?: (holder: string) => boolean;
   /** Ports of its own, in the place of the shared ones. */
   readonly ports?: Partial<
-    Pick<Ports, 'ledger' | 'history' | 'store' | 'signer' | 'nextSigner' | 'settings'>
+    Pick<Ports, 'ledger' | 'history' | 'store' | 'signer' | 'nextSigner' | 'settings' | 'bins'>
   >;
 }
 

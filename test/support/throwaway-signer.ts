@@ -28,6 +28,9 @@ export function throwawaySigner(seed: number, algorithm: ThrowawayAlgorithm = 'e
   return {
     keyid,
     publicKey,
+    get ownKey() {
+      return open ? key : undefined;
+    },
     sign: async (messages) => {
       await Promise.resolve();
       if (!open) throw new CountersignError('signer-unavailable', `signer with key ${keyid} is closed`);
