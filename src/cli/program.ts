@@ -16,6 +16,7 @@ import { addImportCommand } from './import.ts';
 import { addInitCommand } from './init.ts';
 import { addKeyCommand } from './key.ts';
 import { addMirrorCommand } from './mirror.ts';
+import { addPlanCommand } from './plan.ts';
 import { addProxyCommand } from './proxy.ts';
 import { addPublishCommand } from './publish.ts';
 import { addRecoverCommand } from './recover.ts';
@@ -104,6 +105,7 @@ Examples:
     addGcCommand,
     addCopyCommand,
     addReconcileCommand,
+    addPlanCommand,
     addDemoCommand,
   ];
   for (const addCommand of add) addCommand(program, perform);

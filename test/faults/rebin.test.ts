@@ -11,6 +11,7 @@ import { collectGarbage } from '../../src/publish/retention.ts';
 import { Term } from '../../src/publish/term.ts';
 import type { OrderState } from '../../src/ledger/ledger.ts';
 import { checkNextLayout } from '../../src/publish/rebin.ts';
+import { checkRoom } from '../../src/publish/rebin-publication.ts';
 import { BinLayout } from '../../src/tuf/bins.ts';
 import type { Bundle } from '../../src/tuf/bundle.ts';
 import { SnapshotDocument } from '../../src/tuf/snapshot-document.ts';
@@ -86,10 +87,10 @@ describe.each([
   { from: 4, to: 16, format: 'succinct' },
   { from: 16, to: 4, format: 'succinct' },
   { from: 16, to: 32, format: 'prefixes' },
-  { from: 8, to: 1024, format: 'succinct' },
-  { from: 512, to: 2, format: 'succinct' },
+  { from: 4, to: 512, format: 'succinct' },
   // One index, two numbers of bins: what is written with two digits is another bin in each.
   { from: 32, to: 64, format: 'succinct' },
+  ...(SLOW ? [{ from: 512, to: 2, format: 'succinct' }] : []),
   ...(SLOW ? [{ from: 8192, to: 16_384, format: 'succinct' }] : []),
 ] as { from: number; to: number; format: DelegationFormat }[])(
   '$from bins become $to, $format',
@@ -227,7 +228,19 @@ describe('refused', () => {
     }).toThrow('end the compromise');
   });
 
-  test(
+  test('bins that would grow beyond what clients read', async () => {
+    const repository = await foundRepository({ bins: 16 });
+    const { published } = await readPublicState(repository.ledger, repository.store);
+    const layout = new BinLayout(4, 2);
+    const bins = layout.bins.map((bin) => ({ bin, version: 1 }));
+    const step = { layout, bins, keyids: [], switches: true, resyncs: false };
+    checkRoom(step, published, () => 1_200_000);
+    expect(() => {
+      checkRoom(step, published, (bin) => (bin === 15 ? 1_500_000 : 1_200_000));
+    }).toThrow('bin2-3 would have up to 5100000 bytes');
+  });
+
+  test.runIf(SLOW)(
     'bins that would grow beyond what clients read: the ones of before go on',
     { timeout: 60_000 },
     async () => {
@@ -321,9 +334,9 @@ describe('fsck', () => {
 
 describe('broken at each of its writes', { timeout: REPEATS * 180_000 }, () => {
   test.each([
-    { from: 4, to: 16, algorithm: 'ed25519' },
-    { from: 4, to: 16, algorithm: 'ecdsa-p256' },
-    { from: 8, to: 2, algorithm: 'ed25519' },
+    { from: 2, to: 4, algorithm: 'ed25519' },
+    ...(SLOW ? [{ from: 4, to: 16, algorithm: 'ecdsa-p256' } as const] : []),
+    ...(SLOW ? [{ from: 8, to: 2, algorithm: 'ed25519' } as const] : []),
   ] as const)('$from bins become $to: $algorithm', async ({ from, to, algorithm }) => {
     const run = async (planned?: PlannedFault): Promise<FaultyProcess> => {
       const repository = await foundRepository({ bins: from, algorithm });
@@ -367,7 +380,11 @@ describe('broken at each of its writes', { timeout: REPEATS * 180_000 }, () => {
     };
     const { counts } = await run();
     expect(counts.get('advance')).toBeGreaterThanOrEqual(3);
-    const rows = faultRows(counts, 1);
+    // Which bin of a slice is written when makes no difference: the first write of each kind and the last one.
+    const isTelling = ({ write, nth, fault }: PlannedFault): boolean =>
+      SLOW ||
+      (fault === 'dies after it' && (write !== 'putImmutable' || nth === 1 || nth === counts.get(write)));
+    const rows = faultRows(counts, 1).filter(isTelling);
     for (const row of Array.from({ length: REPEATS }, () => rows).flat()) {
       const title = `${row.write} ${row.nth} ${row.fault}`;
       const { happened } = await run(row).catch((error: unknown) => {
