@@ -65,6 +65,12 @@ export const ConfigSchema = Type.Object({
       'Where the read side finds target files: file:DIRECTORY, an http:// or https:// address to redirect to, or none.',
     default: 'file:./files',
   }),
+  'simple-index': Type.String({
+    description:
+      'Whether publications render simple index pages (PEP 503, PEP 691) from the files and publish them as target files below simple/: off or render.',
+    default: 'off',
+    enum: ['off', 'render'],
+  }),
   listen: Type.String({
     description:
       'HOST:PORT on which the service answers; an IPv6 address in brackets; port 0 takes a free one. Without auth.tokens only a loopback host is allowed.',
@@ -162,6 +168,7 @@ export interface Config {
   readonly signer: backends.SignerSetting;
   readonly nextSigner?: backends.SignerSetting;
   readonly targets: backends.TargetsSetting;
+  readonly simpleIndex: 'off' | 'render';
   readonly listen: backends.ListenSetting;
   readonly tls?: { readonly certificate: string; readonly key: string };
   readonly auth?: { readonly tokens: string };
@@ -251,6 +258,7 @@ function interpret(values: ReadonlyMap<string, Given>, base: string): Config {
     signer: backends.parseSigner(given('signer'), base),
     ...(values.has('next-signer') ? { nextSigner: backends.parseSigner(given('next-signer'), base) } : {}),
     targets: backends.parseTargets(given('targets'), base),
+    simpleIndex: given('simple-index').value === 'render' ? 'render' : 'off',
     listen: backends.parseListen(given('listen')),
     ...(tls === undefined ? {} : { tls: { certificate: tls[0], key: tls[1] } }),
     ...(tokens === undefined ? {} : { auth: { tokens } }),

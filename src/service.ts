@@ -61,7 +61,11 @@ export async function startService(config: Config, secrets: Secrets, runtime: Ru
   const waiter = new PublicationWaiter(ledger, clock);
   const draining = new AbortController();
   const stopping = new AbortController();
-  const settings = { ...config.publish, lifetimes: config.lifetimes };
+  const settings = {
+    ...config.publish,
+    lifetimes: config.lifetimes,
+    renderPages: config.simpleIndex === 'render',
+  };
   const threads = openBinThreads(config);
   const bins = binsOnThreads(threads);
   const publisher = new Publisher({
@@ -106,6 +110,7 @@ export async function startService(config: Config, secrets: Secrets, runtime: Ru
     publisher,
     auth,
     targets: config.targets,
+    renderedPages: config.simpleIndex === 'render',
     limits: { ...DEFAULT_HTTP_LIMITS, ...config.limits },
     retentionMs: config.retention.snapshotsMs,
     metrics,

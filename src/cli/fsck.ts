@@ -96,6 +96,7 @@ async function checkConfigured(session: Session, trustedRoot: Uint8Array | undef
     const source = storeSource(await openStore(config, session.context, 'read'));
     return await check(session, source, {
       ledger,
+      renderedPages: config.simpleIndex === 'render',
       trustedRoot: trustedRoot ?? Buffer.from(head.trustedRoot),
     });
   } finally {
@@ -107,12 +108,13 @@ interface CheckInput {
   readonly trustedRoot: Uint8Array | undefined;
   readonly ledger?: LedgerView;
   readonly mirror?: boolean;
+  readonly renderedPages?: boolean;
 }
 
 async function check(
   session: Session,
   source: RepositorySource,
-  { trustedRoot, ledger, mirror = false }: CheckInput,
+  { trustedRoot, ledger, mirror = false, renderedPages = false }: CheckInput,
 ): Promise<Answer> {
   const progress = startProgress(session, 'checking bins');
   const violations: Violation[] = [];
@@ -121,6 +123,7 @@ async function check(
       now: session.context.clock.now(),
       progress: progress.report,
       mirror,
+      renderedPages,
       ...(trustedRoot === undefined ? {} : { trustedRoot }),
       ...(ledger === undefined ? {} : { ledger }),
     })) {

@@ -44,6 +44,7 @@ Examples:
             report.oldestSnapshot === undefined
               ? `nothing to remove: no snapshot was replaced more than ${formatDuration(config.retention.snapshotsMs)} ago`
               : `${verb} ${report.removed} objects (${report.removedBytes} bytes), kept ${report.kept}; the oldest snapshot kept is ${report.oldestSnapshot}`,
+            ...(report.pages === 0 ? [] : [`${verb} ${report.pages} simple index pages that were replaced`]),
             ...(dryRun ? [] : [`forgot ${report.forgottenEvents} events`]),
             ...(report.unknown === 0
               ? []

@@ -9,6 +9,8 @@ import { MAX_METADATA_BYTES } from '../tuf/metadata-limits.ts';
 import { parseRoot } from '../tuf/parse-root.ts';
 import { parseTimestamp } from '../tuf/parse-timestamp.ts';
 import type { SnapshotDocument } from '../tuf/snapshot-document.ts';
+import { BinDocument } from '../tuf/bin-document.ts';
+import { splitMetadataFile } from '../tuf/metadata-file.ts';
 import { checkBin } from './fsck/bin.ts';
 import { Findings, type Violation } from './fsck/findings.ts';
 import { noting, readObject } from './fsck/form.ts';
@@ -17,6 +19,7 @@ import { Listing } from './fsck/listing.ts';
 import { OfflineRoles } from './fsck/offline-roles.ts';
 import { checkOlderSnapshots } from './fsck/older-snapshots.ts';
 import { checkCurrentSnapshot, checkTimestamp, type OnlinePorts } from './fsck/online-roles.ts';
+import { PageCheck } from './fsck/pages.ts';
 import { checkRoots } from './fsck/roots.ts';
 import type { RepositorySource } from './source.ts';
 
@@ -40,6 +43,8 @@ export interface FsckOptions {
   readonly mirror?: boolean;
   /** The ledger of this store, to be compared with it. */
   readonly ledger?: LedgerView;
+  /** Whether this repository renders simple index pages: they are compared with the files. */
+  readonly renderedPages?: boolean;
   /** Called with bins checked, and their number. */
   readonly progress?: (done: number, total: number) => void;
 }
@@ -95,11 +100,12 @@ interface BinPorts extends OnlinePorts {
 async function* checkCurrentBins(
   { source, findings, offline }: BinPorts,
   snapshot: SnapshotDocument,
-  { now, ledger, progress }: FsckOptions,
+  { now, ledger, renderedPages = false, progress }: FsckOptions,
 ): AsyncGenerator<Violation> {
   const current = await offline.trustOf(snapshot, now);
   const known = ledger && (await LedgerBins.read(ledger, snapshot.version));
   yield* findings.drain();
+  const pages = renderedPages ? new PageCheck(source) : undefined;
   const check = async (index: number): Promise<Findings> => {
     const own = new Findings();
     const version = snapshot.versionOf(index);
@@ -110,6 +116,9 @@ async function* checkCurrentBins(
     const bytes = await readObject(source, own, name, MAX_METADATA_BYTES.targets, 'tuf-5.6.1');
     const bin = bytes && trust && (await checkBin(own, name, bytes, { index, version, trust, now }));
     known?.check(own, name, index, version, bin?.expires);
+    if (pages !== undefined && bytes !== undefined && bin !== undefined && own.count === 0) {
+      pages.takeBin(BinDocument.parse(splitMetadataFile(bytes).signed));
+    }
     return own;
   };
   const bins = snapshot.kept;
@@ -118,6 +127,8 @@ async function* checkCurrentBins(
     for (const own of await mapConcurrent(portion, READS_IN_FLIGHT, check)) yield* own.drain();
     progress?.(done + portion.length, bins.length);
   }
+  await pages?.finish(findings);
+  yield* findings.drain();
 }
 
 /** The snapshot that is current at this moment, 0 when nobody can tell: publications go on while a store is read. */

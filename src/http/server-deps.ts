@@ -57,6 +57,8 @@ export interface ServerDeps {
   /** Undefined: nobody is asked for a token, and the service listens on loopback only (src/config/guards.ts). */
   readonly auth: Authenticator | undefined;
   readonly targets: TargetSource;
+  /** Whether this service renders simple index pages, and answers for them. */
+  readonly renderedPages: boolean;
   readonly limits: HttpLimits;
   /** How long former target files are served after they were replaced or removed, milliseconds. */
   readonly retentionMs: number;

@@ -12,6 +12,7 @@ import { describeRoutes, openapiRoute } from './openapi.ts';
 import { PROBLEM_TYPE, ProblemError, problemOf } from './problem.ts';
 import type { ServerDeps } from './server-deps.ts';
 import { Slots } from '../lib/slots.ts';
+import { simpleIndexRoute } from './simple-index.ts';
 import { statusRoutes } from './status.ts';
 import { streamRoute } from './stream.ts';
 import { targetFilesRoute } from './target-files.ts';
@@ -99,6 +100,7 @@ export async function buildServer(deps: ServerDeps): Promise<FastifyInstance> {
   openapiRoute(app);
   metadataFilesRoute(app, deps);
   targetFilesRoute(app, deps);
+  if (deps.renderedPages) simpleIndexRoute(app, deps);
   refuseOtherMethods(app, methods);
   await app.ready();
   return app;

@@ -1,24 +1,32 @@
 // GET /targets/*: target files under the names that TUF clients ask for, `dir/HASH.file` and `HASH.dir/file`, and only
 // those that a retained snapshot lists with that hash. The plain name is not answered: its content changes, and no client that
-// follows consistent snapshots asks for it (TUF 5.7.3; interop rule 10).
+// follows consistent snapshots asks for it (TUF 5.7.3; interop rule 10). Where this service renders simple index pages,
+// installers follow their links to plain names, and are sent on to the hash.
 import type { FileHandle } from 'node:fs/promises';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
-import { IMMUTABLE_CACHING } from '../lib/caching.ts';
-import { hasCode } from '../lib/errors.ts';
-import { askedTargets, type HashedTarget } from '../tuf/layout.ts';
+import { asBuffer, sha256Hex } from '../lib/bytes.ts';
+import { IMMUTABLE_CACHING, TIMESTAMP_CACHING } from '../lib/caching.ts';
+import { CountersignError, hasCode } from '../lib/errors.ts';
+import { askedTargets, hashedTargetPath, targetObjectName, type HashedTarget } from '../tuf/layout.ts';
 import type { TargetFile } from '../tuf/metadata.ts';
 import { targetPathProblem } from '../tuf/target-path.ts';
 import { content, problems } from './openapi.ts';
 import { isCurrent } from '../lib/preconditions.ts';
 import { ProblemError } from './problem.ts';
+import { parsePagePath } from '../simple/page-path.ts';
+import { HTML_PAGE_TYPE } from '../simple/page-html.ts';
+import { JSON_PAGE_TYPE } from '../simple/page-json.ts';
 import { satisfiableRange } from './range.ts';
 import type { ServerDeps } from './server-deps.ts';
 import { redirectAddress, TargetDirectory } from './target-source.ts';
 
 /** A redirect says where the file is now; it may be remembered for a minute. */
 const REDIRECT_CACHING = 'public, max-age=60';
+
+/** As PEP 691 names them. */
+const PAGE_TYPES = { json: JSON_PAGE_TYPE, html: `${HTML_PAGE_TYPE}; charset=utf-8` } as const;
 
 interface Listed {
   readonly target: TargetFile;
@@ -27,7 +35,7 @@ interface Listed {
 }
 
 export function targetFilesRoute(app: FastifyInstance, deps: ServerDeps): void {
-  const { catalogue, history, targets: source, clock, retentionMs } = deps;
+  const { catalogue, history, targets: source, clock, retentionMs, renderedPages, store } = deps;
   const directory = source.kind === 'file' ? new TargetDirectory(source.directory) : undefined;
 
   /** What a retained snapshot says about the path with this hash. */
@@ -49,6 +57,14 @@ export function targetFilesRoute(app: FastifyInstance, deps: ServerDeps): void {
       if (listed !== undefined) return { asked, listed };
     }
     return undefined;
+  };
+
+  /** Where the file at a plain path is now, relative to that path. */
+  const hashedAddress = async (path: string): Promise<string | undefined> => {
+    if (targetPathProblem(path) !== undefined) return undefined;
+    const { target } = await catalogue.lookup(path);
+    const name = target && hashedTargetPath(path, target.hashes.sha256);
+    return name && `./${encodeURIComponent(name.slice(name.lastIndexOf('/') + 1))}`;
   };
 
   const openFile = async (path: string, { target, current }: Listed): Promise<FileHandle | undefined> => {
@@ -84,10 +100,23 @@ export function targetFilesRoute(app: FastifyInstance, deps: ServerDeps): void {
       const name = request.params['*'];
       const absent = (): ProblemError =>
         new ProblemError('not-found', 'no retained snapshot lists this target file');
-      if (source.kind === 'none') throw absent();
+      if (source.kind === 'none' && !renderedPages) throw absent();
       const found = await findAsked(askedTargets(name));
-      if (found === undefined) throw absent();
+      if (found === undefined) {
+        const plain = renderedPages ? await hashedAddress(name) : undefined;
+        if (plain === undefined) throw absent();
+        return reply.header('cache-control', TIMESTAMP_CACHING).redirect(plain, 307);
+      }
       const { asked, listed } = found;
+      const page = renderedPages ? parsePagePath(asked.path) : undefined;
+      if (page !== undefined) {
+        const bytes = await readPage(store, asked, listed.target);
+        const etag = `"${asked.sha256}"`;
+        void reply.headers({ 'cache-control': IMMUTABLE_CACHING, etag });
+        if (isCurrent(request.headers['if-none-match'], etag)) return reply.code(304).send(null);
+        return reply.header('content-type', PAGE_TYPES[page.form]).send(bytes);
+      }
+      if (source.kind === 'none') throw absent();
       if (source.kind === 'redirect') {
         return reply
           .header('cache-control', REDIRECT_CACHING)
@@ -120,4 +149,19 @@ export function targetFilesRoute(app: FastifyInstance, deps: ServerDeps): void {
       return reply.send(file.createReadStream({ start, end, autoClose: true }));
     },
   });
+}
+
+/** A page that this service rendered: in the store, as the other objects that it made. */
+async function readPage(
+  store: ServerDeps['store'],
+  { path, sha256 }: HashedTarget,
+  { length }: TargetFile,
+): Promise<Buffer> {
+  const name = targetObjectName(path, sha256);
+  const object = await store.get(name, length);
+  if (object === undefined) throw new CountersignError('store-unavailable', `${name} is not in the store`);
+  if (sha256Hex(object.bytes) !== sha256) {
+    throw new CountersignError('length-or-hash-mismatch', `${name} in the store has another content`);
+  }
+  return asBuffer(object.bytes);
 }

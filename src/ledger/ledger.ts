@@ -66,6 +66,8 @@ export interface Intent {
   readonly bins: readonly BinVersion[];
   /** Ids of the online keys that sign each of `bins`, decided here, so that recovery signs with the same. */
   readonly keyids?: readonly string[];
+  /** Set when this publication renders simple index pages: in which form (src/simple/index-page.ts). */
+  readonly pages?: number;
   /** Set when this publication changes the offline roles: SHA-256 of the ceremony bundle they come from. */
   readonly bundle?: string;
   /** Set with `bundle`: the newest root file, as text. It becomes the service's trust anchor. */

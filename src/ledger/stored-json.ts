@@ -35,6 +35,7 @@ const IntentShape = Type.Object({
   rejected: Type.Array(Type.Object({ position: Version, code: Type.String(), reason: Type.String() })),
   bins: Type.Array(Type.Object({ bin: Count, version: Version })),
   keyids: Type.Optional(Type.Array(Type.String())),
+  pages: Type.Optional(Version),
   bundle: Type.Optional(Type.String()),
   trustedRoot: Type.Optional(Type.String()),
   backsign: Type.Optional(Type.Object({ order: Type.String(), except: Type.Array(Type.String()) })),

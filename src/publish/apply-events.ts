@@ -4,7 +4,6 @@ import { hasCode, type ErrorCode } from '../lib/errors.ts';
 import type { AcceptedEvent, Change, Rejection, TargetChange } from '../ledger/ledger.ts';
 import { canonicalJson } from '../tuf/canonical-json.ts';
 import type { TargetFile } from '../tuf/metadata.ts';
-import type { BinRoom } from './bin-room.ts';
 
 /** What a path names; undefined: nothing. */
 export type Statement = TargetFile | undefined;
@@ -15,11 +14,17 @@ export interface AppliedEvents {
   readonly rejected: readonly Rejection[];
 }
 
-/** Applies `events` to the catalogue that `lookup` shows; `room` refuses what would make a bin too large. */
+/** What refuses an event that would make something too large. */
+export interface Room {
+  /** Takes the room that the statements of one event need, all or none; `before` is what stands there until then. */
+  take(statements: ReadonlyMap<string, Statement>, before: (path: string) => Statement): void;
+}
+
+/** Applies `events` to the catalogue that `lookup` shows; `room` refuses what does not fit. */
 export function applyEvents(
   events: readonly AcceptedEvent[],
   lookup: (path: string) => Statement,
-  room?: BinRoom,
+  room?: Room,
 ): AppliedEvents {
   const after = new Map<string, Statement>();
   const rejected: Rejection[] = [];
@@ -59,7 +64,7 @@ interface Refusal {
 }
 
 function crowded(
-  room: BinRoom,
+  room: Room,
   statements: ReadonlyMap<string, Statement>,
   before: (path: string) => Statement,
 ): Refusal | undefined {
@@ -67,7 +72,7 @@ function crowded(
     room.take(statements, before);
     return undefined;
   } catch (error) {
-    if (!hasCode(error, 'metadata-too-large')) throw error;
+    if (!hasCode(error, 'metadata-too-large', 'path-forbidden')) throw error;
     return { code: error.code, reason: error.message };
   }
 }

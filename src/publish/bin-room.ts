@@ -14,13 +14,27 @@ export const MAX_SIGNED_BYTES = MAX_METADATA_BYTES.targets - RESERVED_BYTES;
 
 type Statement = TargetFile | undefined;
 
+/** No page has a longer entry. */
+const LARGEST_PAGE: TargetFile = { length: Number.MAX_SAFE_INTEGER, hashes: { sha256: '0'.repeat(64) } };
+
 export class BinRoom {
   readonly #layout: BinLayout;
   readonly #sizeOf: (bin: number) => number;
+  readonly #companions: (path: string) => readonly string[];
   readonly #sizes = new Map<number, number>();
+  /** Companions that have their room already. */
+  readonly #counted = new Set<string>();
 
-  /** `sizeOf`: bytes of a bin's signed part before anything is applied. */
-  constructor(layout: BinLayout, sizeOf: (bin: number) => number) {
+  /**
+   * @param sizeOf bytes of a bin's signed part before anything is applied.
+   * @param companions paths that are published with one, if they are not there yet: its pages.
+   */
+  constructor(
+    layout: BinLayout,
+    sizeOf: (bin: number) => number,
+    companions: (path: string) => readonly string[] = () => [],
+  ) {
+    this.#companions = companions;
     this.#layout = layout;
     this.#sizeOf = sizeOf;
   }
@@ -36,6 +50,16 @@ export class BinRoom {
       const bytes = entryBytes(path, statement) - entryBytes(path, before(path));
       growth.set(bin, (growth.get(bin) ?? 0) + bytes);
     }
+    const companions = [...statements].flatMap(([path, statement]) =>
+      statement === undefined ? [] : this.#companions(path),
+    );
+    const added = new Set(
+      companions.filter((path) => before(path) === undefined && !this.#counted.has(path)),
+    );
+    for (const path of added) {
+      const bin = this.#layout.indexOf(path);
+      growth.set(bin, (growth.get(bin) ?? 0) + entryBytes(path, LARGEST_PAGE));
+    }
     for (const [bin, bytes] of growth) {
       const size = this.#size(bin) + bytes;
       if (bytes <= 0 || size <= MAX_SIGNED_BYTES) continue;
@@ -45,6 +69,7 @@ export class BinRoom {
       );
     }
     for (const [bin, bytes] of growth) this.#sizes.set(bin, this.#size(bin) + bytes);
+    for (const path of added) this.#counted.add(path);
   }
 
   #size(bin: number): number {

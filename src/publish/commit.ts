@@ -15,6 +15,7 @@ import type { Plan } from './plan.ts';
 import { isShared, writeShared, type SharePorts } from './shared-bins.ts';
 import { sealSnapshot, sealTimestamp, type SealedFile } from './seal.ts';
 import { signersNamedBy, type Signers } from './signers.ts';
+import { writePages } from './simple-pages.ts';
 import { publicBin, type OfflineRoles, type PublicTimestamp } from './verified-reads.ts';
 import { replaceTimestamp, writeOnce } from './write.ts';
 
@@ -54,7 +55,7 @@ export async function commit(
 export async function complete(
   ports: CommitPorts,
   before: Published,
-  { intent, changes }: Plan,
+  { intent, changes, pages }: Plan,
   bins: BinSession,
 ): Promise<Published> {
   const { roles, snapshot, timestamp, digests } = before;
@@ -67,7 +68,7 @@ export async function complete(
   });
   const own = (members: readonly BinVersion[]): Promise<readonly string[]> =>
     bins.write(roles, binsToWrite(before, { intent: { ...intent, bins: members }, changes }));
-  const plan = { intent, changes };
+  const plan = { intent, changes, ...(pages === undefined ? {} : { pages }) };
   const { published, written } = await writeAndPublish(ports, roles, plan, next, own, timestamp);
   const nextDigests = digests.slice();
   const { first } = snapshot.layout;
@@ -84,12 +85,13 @@ export async function writeAndPublish(
   own: (bins: readonly BinVersion[]) => Promise<readonly string[]>,
   timestamp: PublicTimestamp | undefined,
 ): Promise<{ published: PublicTimestamp; written: readonly string[] }> {
-  const { intent } = plan;
+  const { intent, pages } = plan;
   const { sharing } = ports;
-  // The snapshot is signed beside the bins, and written after all of them.
+  // The snapshot is signed beside the bins and pages, and written after all of them.
   const [sealed, written] = await Promise.all([
     sealSnapshot(signersNamedBy(ports, roles.snapshotTrust), roles, next),
     sharing !== undefined && isShared(intent) ? writeShared(sharing, intent, own) : own(intent.bins),
+    writePages(ports.store, pages),
   ]);
   return { published: await publishSnapshot(ports, roles, plan, written, sealed, timestamp), written };
 }

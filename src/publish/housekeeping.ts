@@ -43,6 +43,7 @@ export class Housekeeping {
     const { clock, log, isPublisher } = this.#ports;
     let last = clock.now();
     let promised = false;
+    let pagesSweptUpTo = 0;
     for (;;) {
       await clock.sleep(promised ? LOOK_MS : FIRST_LOOK_MS, this.#stopping.signal);
       if (this.#stopping.signal.aborted) return;
@@ -52,7 +53,12 @@ export class Housekeeping {
         promised = true;
         if (clock.now() - last < INTERVAL_MS) continue;
         last = clock.now();
-        const report = await collectGarbage({ ...this.#ports, signal: this.#stopping.signal });
+        const report = await collectGarbage({
+          ...this.#ports,
+          pagesSweptUpTo,
+          signal: this.#stopping.signal,
+        });
+        pagesSweptUpTo = report.oldestSnapshot ?? pagesSweptUpTo;
         log.info({ ...report }, 'garbage collected');
       } catch (error) {
         const code = error instanceof CountersignError ? error.code : 'internal';

@@ -26,6 +26,7 @@ import {
 import type { Lifetimes } from './settings.ts';
 import { signersNamedBy, type Signers } from './signers.ts';
 import type { RoleTrust } from '../tuf/threshold.ts';
+import { writePages } from './simple-pages.ts';
 import { basesOf, type OfflineRoles, type PublicTimestamp } from './verified-reads.ts';
 import { writeBins } from './write-bins.ts';
 import { replaceTimestamp, writeOnce } from './write.ts';
@@ -57,20 +58,21 @@ export interface ImportInput {
   /** Time T, milliseconds since the epoch. */
   readonly now: number;
   readonly lifetimes: Lifetimes;
-  readonly batch: Pick<Batch, 'events' | 'lookup' | 'sizeOf'>;
+  readonly batch: Pick<Batch, 'events' | 'lookup' | 'sizeOf' | 'pages'>;
 }
 
 /** The plan of one step of an import. */
 export function planImport({ digest, bundle }: ImportedBundle, step: ImportStep, input: ImportInput): Plan {
   const { head, published, signers, batch } = input;
   const { binTrust } = rolesAfter(bundle, published.roles, step.versions);
-  const { intent, changes } = plan({
+  const { intent, changes, pages } = plan({
     ...input,
     snapshot: published.snapshot,
     events: batch.events,
     lookup: (path) => batch.lookup(path),
     sizeOf: (bin) => batch.sizeOf(bin),
     renewals: step.bins,
+    ...(batch.pages === undefined ? {} : { pages: batch.pages }),
     keyids: signersNamedBy(signers, binTrust).map(({ keyid }) => keyid),
   });
   const rebin = step.rebin && rebinPart(step.rebin);
@@ -82,7 +84,8 @@ export function planImport({ digest, bundle }: ImportedBundle, step: ImportStep,
     trustedRoot: bundle.roots.at(-1)?.bytes.toString('utf8') ?? '',
     replaces: { roles: head.roles, trustedRoot: head.trustedRoot },
   };
-  return { intent: { ...intent, ...imported, ...rebin }, changes };
+  const planned = { intent: { ...intent, ...imported, ...rebin }, changes };
+  return pages === undefined ? planned : { ...planned, pages };
 }
 
 /**
@@ -93,7 +96,7 @@ export function planImport({ digest, bundle }: ImportedBundle, step: ImportStep,
 export async function completeImport(
   ports: CommitPorts,
   published: Published,
-  { intent, changes }: Plan,
+  { intent, changes, pages }: Plan,
   bundle: VerifiedBundle,
   bins: BinSession,
   overwrite: boolean,
@@ -102,6 +105,7 @@ export async function completeImport(
   const roles = rolesAfter(bundle, published.roles, intent.roles);
   const files = newFiles(bundle, published.roles.versions, intent.roles);
   for (const { file, trust } of files.delegating) await writeOnce(store, file, trust);
+  await writePages(store, pages);
   const layouts = [published.snapshot.layout, roles.binTrust.layout] as const;
   const rebuild = intent.rebin && rebuilder(...layouts, basesOf(store, published));
   const digests =

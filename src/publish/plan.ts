@@ -5,9 +5,13 @@
 import type { AcceptedEvent, BinVersion, Head, Intent, TargetChange } from '../ledger/ledger.ts';
 import { formatExpires } from '../tuf/lifetimes.ts';
 import type { SnapshotDocument } from '../tuf/snapshot-document.ts';
-import { applyEvents, type Statement } from './apply-events.ts';
+import { PAGE_FORM } from '../simple/index-page.ts';
+import { jsonPagePath } from '../simple/page-path.ts';
+import type { ProjectPage } from '../simple/project-page.ts';
+import { applyEvents, type Room, type Statement } from './apply-events.ts';
 import { BinRoom } from './bin-room.ts';
 import type { Lifetimes } from './settings.ts';
+import { changePages, PageRoom, pagesFor, type PageObject } from './simple-pages.ts';
 
 export interface PlanInput {
   readonly head: Head;
@@ -18,6 +22,8 @@ export interface PlanInput {
   readonly lookup: (path: string) => Statement;
   /** Bytes of the signed part of a bin that an event touches. */
   readonly sizeOf: (bin: number) => number;
+  /** Pages of the projects that events touch; absent where none are rendered. */
+  readonly pages?: ReadonlyMap<string, ProjectPage>;
   /** Bins to be signed again because their time has come. */
   readonly renewals: readonly number[];
   /** Time T, milliseconds since the epoch; not before the head's. */
@@ -30,12 +36,20 @@ export interface PlanInput {
 export interface Plan {
   readonly intent: Intent;
   readonly changes: readonly TargetChange[];
+  /** Pages to be written before the snapshot. */
+  readonly pages?: readonly PageObject[];
 }
 
 export function plan(input: PlanInput): Plan {
-  const { head, snapshot, events, now, lifetimes } = input;
+  const { head, snapshot, events, lookup, pages, now, lifetimes } = input;
   const { layout } = snapshot;
-  const { changes, rejected } = applyEvents(events, input.lookup, new BinRoom(layout, input.sizeOf));
+  const applied = applyEvents(events, lookup, roomFor(input));
+  const { rejected } = applied;
+  const after =
+    pages === undefined
+      ? undefined
+      : changePages({ events, ...applied, lookup, pages, snapshot: head.snapshot + 1, now });
+  const { changes } = after ?? applied;
   const touched = new Set([...changes.map(({ path }) => layout.indexOf(path)), ...input.renewals]);
   const bins = [...touched]
     .sort((a, b) => a - b)
@@ -50,8 +64,22 @@ export function plan(input: PlanInput): Plan {
     rejected,
     bins,
     keyids: input.keyids,
+    ...(after === undefined || events.length === 0 ? {} : { pages: PAGE_FORM }),
   };
-  return { intent, changes };
+  return { intent, changes, ...(after === undefined ? {} : { pages: after.objects }) };
+}
+
+/** In bins, and on pages where they are rendered. */
+function roomFor({ snapshot, sizeOf, pages, lookup }: PlanInput): Room {
+  if (pages === undefined) return new BinRoom(snapshot.layout, sizeOf);
+  const bins = new BinRoom(snapshot.layout, sizeOf, pagesFor);
+  const room = new PageRoom((project) => lookup(jsonPagePath(project))?.length ?? 0);
+  return {
+    take: (statements, before) => {
+      room.take(statements);
+      bins.take(statements, before);
+    },
+  };
 }
 
 /** The `expires` of everything that is signed at time `now`. */

@@ -3,9 +3,12 @@
 import { CountersignError, FatalError } from '../lib/errors.ts';
 import type { AcceptedEvent, Intent, Ledger } from '../ledger/ledger.ts';
 import { BinLayout } from '../tuf/bins.ts';
-import { applyEvents } from './apply-events.ts';
-import { gatherBatch, type BatchSource } from './batch.ts';
+import { PAGE_FORM } from '../simple/index-page.ts';
+import { applyEvents, type AppliedEvents, type Statement } from './apply-events.ts';
+import { gatherBatch, type Batch, type BatchSource } from './batch.ts';
 import { complete, type CommitPorts, type Published } from './commit.ts';
+import type { Plan } from './plan.ts';
+import { changePages } from './simple-pages.ts';
 import { completeImport, orderedBundle } from './import-publication.ts';
 import { completePreparation, sourcesOf } from './rebin-publication.ts';
 
@@ -27,7 +30,9 @@ export async function recover(
   const layout = intent.rebin && new BinLayout(intent.rebin.count, intent.rebin.generation);
   const written = intent.bins.map(({ bin }) => bin);
   const bins = layout === undefined ? written : sourcesOf(layout, written, published.snapshot.layout);
-  const batch = await gatherBatch(source, events, bins, ports.clock.now());
+  // What was decided, whatever the setting says today.
+  const renderPages = intent.pages !== undefined;
+  const batch = await gatherBatch({ ...source, renderPages }, events, bins, ports.clock.now());
   // An event without effect has a bin too: without it, nobody can tell that the event has none.
   if (batch.renewals.length < bins.length || batch.events.length < events.length) {
     throw new CountersignError(
@@ -48,7 +53,7 @@ export async function recover(
         contradiction.reason,
     );
   }
-  const plan = { intent, changes: applied.changes };
+  const plan = { intent, ...changesWithPages(intent, events, applied, batch) };
   const { bins: session } = source;
   if (intent.replaces === undefined) {
     if (layout !== undefined) return completePreparation(ports, published, intent, layout);
@@ -59,6 +64,27 @@ export async function recover(
   const orders = await ports.ledger.openOrders();
   const overwrite = orders.some((order) => order.kind === 'import-compromised' && order.digest === digest);
   return completeImport(ports, published, plan, bundle, session, overwrite);
+}
+
+/** @throws FatalError `ledger-invalid` when another version of countersign renders pages in another form. */
+function changesWithPages(
+  { pages: form, snapshot, at, rejected }: Intent,
+  events: readonly AcceptedEvent[],
+  { changes }: AppliedEvents,
+  batch: Batch,
+): Pick<Plan, 'changes' | 'pages'> {
+  const { pages } = batch;
+  if (form === undefined || pages === undefined) return { changes };
+  if (form !== PAGE_FORM) {
+    throw new FatalError(
+      'ledger-invalid',
+      `publication ${snapshot} was committed with pages in form ${form}, this version renders form ${PAGE_FORM}: ` +
+        'finish it with the version that began it',
+    );
+  }
+  const lookup = (path: string): Statement => batch.lookup(path);
+  const after = changePages({ events, rejected, changes, lookup, pages, snapshot, now: at });
+  return { changes: after.changes, pages: after.objects };
 }
 
 async function settledEvents(ledger: Ledger, intent: Intent): Promise<AcceptedEvent[]> {

@@ -9,6 +9,7 @@ import type { ObjectStore } from '../storage/store.ts';
 import { METADATA_PREFIX, parseVersionedName, RETENTION_NAME, TIMESTAMP_NAME } from '../tuf/layout.ts';
 import { generationOf } from '../tuf/bins.ts';
 import type { SnapshotDocument } from '../tuf/snapshot-document.ts';
+import { removeFormerPages } from './page-garbage.ts';
 import { owedRetention, promiseRetention } from './promise-retention.ts';
 import { loadOfflineRoles, loadSnapshot } from './verified-reads.ts';
 
@@ -26,6 +27,8 @@ export interface RetentionPorts {
   readonly snapshotsMs: number;
   /** Milliseconds for which settled events are remembered. */
   readonly eventsMs: number;
+  /** Rendered pages that were replaced up to this snapshot are gone already: an earlier collection's oldestSnapshot. */
+  readonly pagesSweptUpTo?: number;
   /** Counts what would be removed, removes nothing. */
   readonly dryRun?: boolean;
   /** Ends the sweep early; what was removed until then was not needed. */
@@ -42,6 +45,8 @@ export interface RetentionReport {
   readonly removedBytes: number;
   /** Objects under `metadata/` whose names mean nothing here; left alone. */
   readonly unknown: number;
+  /** Rendered simple index pages, removed because they were replaced. */
+  readonly pages: number;
   readonly forgottenEvents: number;
 }
 
@@ -64,8 +69,9 @@ export async function collectGarbage(ports: RetentionPorts): Promise<RetentionRe
     await sweep(ports, snapshot, report, (name) => isSnapshot(name));
     await sweep(ports, snapshot, report, (name) => !isSnapshot(name));
   }
+  const pages = oldest === undefined ? 0 : await removeFormerPages(ports, ports.pagesSweptUpTo ?? 0, oldest);
   const forgottenEvents = dryRun ? 0 : await history.prune(now - ports.eventsMs);
-  return { ...(oldest === undefined ? {} : { oldestSnapshot: oldest }), ...report, forgottenEvents };
+  return { ...(oldest === undefined ? {} : { oldestSnapshot: oldest }), ...report, pages, forgottenEvents };
 }
 
 type Counts = Record<'kept' | 'removed' | 'removedBytes' | 'unknown', number>;

@@ -13,4 +13,6 @@ export interface PublishSettings {
   /** Milliseconds between the starts of two publications, at least. */
   readonly minIntervalMs: number;
   readonly lifetimes: Lifetimes;
+  /** Whether publications render simple index pages. */
+  readonly renderPages?: boolean;
 }

@@ -164,6 +164,7 @@ export class Term {
       events: batch.events,
       lookup: (path) => batch.lookup(path),
       sizeOf: (bin) => batch.sizeOf(bin),
+      ...(batch.pages === undefined ? {} : { pages: batch.pages }),
       renewals: batch.renewals,
       now,
       lifetimes: settings.lifetimes,
@@ -363,9 +364,10 @@ function isCompromise({ kind }: Order): boolean {
 }
 
 function sourceOf(ports: TermPorts, { roles, snapshot, digests }: Published): BatchSource {
-  const { ledger, store, signer, nextSigner, bins = binsHere, altered, log } = ports;
+  const { ledger, store, signer, nextSigner, bins: desk = binsHere, altered, log, settings } = ports;
   const signers = { signer, ...(nextSigner && { nextSigner }) };
-  return { ledger, snapshot, digests, bins: bins.begin({ store, roles, signers }), altered, log };
+  const bins = desk.begin({ store, roles, signers });
+  return { ledger, store, snapshot, digests, bins, altered, log, renderPages: settings.renderPages ?? false };
 }
 
 function withoutIntent({ snapshot, timestamp, at, roles, trustedRoot }: Head): Head {

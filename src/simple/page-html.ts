@@ -8,20 +8,14 @@ export const HTML_PAGE_TYPE = 'application/vnd.pypi.simple.v1+html';
 /** The minor version that these attributes belong to (PEP 629). */
 const REPOSITORY_VERSION = '1.3';
 
-/** A page, the same bytes for the same page. Everything in it may have been chosen by a stranger. */
-export function renderHtmlPage({ name, files }: ProjectPage): string {
-  return htmlDocument(`Links for ${name}`, files.map(anchor));
-}
-
-/** The list of projects (PEP 503 root page); links are relative to `/simple/`. */
-export function renderHtmlRoot(names: readonly string[]): string {
-  return htmlDocument(
-    'Simple index',
-    names.map((name) => `<a href="${escapeHtml(name)}/">${escapeHtml(name)}</a><br>`),
-  );
-}
-
-function htmlDocument(title: string, lines: readonly string[]): string {
+/**
+ * A page, the same bytes for the same page. Everything in it may have been chosen by a stranger.
+ * @param serial the snapshot that changed the page last.
+ */
+export function renderHtmlPage({ name, files }: ProjectPage, serial?: number): string {
+  const title = `Links for ${name}`;
+  const lines = files.map(anchor);
+  if (serial !== undefined) lines.push(`<!--SERIAL ${serial}-->`);
   return `<!DOCTYPE html>
 <html lang="en">
 <head>

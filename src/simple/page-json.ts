@@ -10,10 +10,13 @@ export const JSON_PAGE_TYPE = 'application/vnd.pypi.simple.v1+json';
 /** PEP 691 "Versioning": minor versions add, major versions break. 1.1 has sizes and versions, 1.3 provenance. */
 const API_VERSION = '1.3';
 
-/** A page, compact, the same bytes for the same page. */
-export function renderJsonPage({ name, versions, files }: ProjectPage): string {
+/**
+ * A page, compact, the same bytes for the same page.
+ * @param serial `_last-serial`: the snapshot that changed the page last.
+ */
+export function renderJsonPage({ name, versions, files }: ProjectPage, serial?: number): string {
   return JSON.stringify({
-    meta: { 'api-version': API_VERSION },
+    meta: { 'api-version': API_VERSION, ...(serial === undefined ? {} : { '_last-serial': serial }) },
     name,
     versions,
     files: files.map(jsonFile),

@@ -4,6 +4,7 @@ export const TIMESTAMP_NAME = 'metadata/timestamp.json';
 /** How long superseded metadata stay readable: retention-promise.ts. */
 export const RETENTION_NAME = 'metadata/retention.json';
 export const METADATA_PREFIX = 'metadata/';
+export const TARGETS_PREFIX = 'targets/';
 
 /** `metadata/7.snapshot.json`. TUF 6.2: consistent snapshots put the version before the role name. */
 export function versionedName(role: string, version: number): string {
@@ -28,6 +29,11 @@ export function parseVersionedName(name: string): VersionedName | undefined {
 export function hashedTargetPath(path: string, sha256: string): string {
   const slash = path.lastIndexOf('/') + 1;
   return `${path.slice(0, slash)}${sha256}.${path.slice(slash)}`;
+}
+
+/** Where the store keeps a target file that this service made itself: `targets/dir/HASH.file`. */
+export function targetObjectName(path: string, sha256: string): string {
+  return `${TARGETS_PREFIX}${hashedTargetPath(path, sha256)}`;
 }
 
 export interface HashedTarget {

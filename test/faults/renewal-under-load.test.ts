@@ -35,6 +35,7 @@ async function serve({ ports, ledger, store }: TestRepository): Promise<Served> 
     ledger,
     history: ledger,
     store,
+    renderedPages: false,
     catalogue: new LiveCatalogue(ledger, store),
     waiter,
     publisher,

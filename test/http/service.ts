@@ -81,6 +81,7 @@ export async function startService({ limits, ...parts }: Options = {}): Promise<
     ledger,
     history: ledger,
     store,
+    renderedPages: false,
     catalogue: { lookup: (path) => Promise.resolve(lookup(path, current.get(path), snapshot)) },
     waiter,
     publisher: {

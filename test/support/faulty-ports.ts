@@ -115,6 +115,8 @@ export class TwoContents {
 
   store(store: ObjectStore): ObjectStore {
     const see = (name: string, bytes: Uint8Array): void => {
+      // A page is named by its hash; the memory store sees to it that the name keeps its content.
+      if (name.startsWith('targets/')) return;
       const { signed } = JSON.parse(Buffer.from(bytes).toString()) as { signed: { version: number } };
       const key = `${name} version ${signed.version}`;
       const content = sha256Hex(JSON.stringify(signed));

@@ -14,14 +14,16 @@ export interface OracleOptions {
   readonly ledger?: LedgerView;
   /** The store is a mirror of the repository. */
   readonly mirror?: boolean;
+  readonly renderedPages?: boolean;
 }
 
 export async function violationsOf(options: OracleOptions): Promise<Violation[]> {
-  const { store, clock, rootBytes, ledger, mirror = false } = options;
+  const { store, clock, rootBytes, ledger, mirror = false, renderedPages = false } = options;
   const violations: Violation[] = [];
   for await (const violation of fsck(storeSource(store), {
     now: clock.now(),
     mirror,
+    renderedPages,
     ...(rootBytes === undefined ? {} : { trustedRoot: rootBytes }),
     ...(ledger === undefined ? {} : { ledger }),
   })) {
