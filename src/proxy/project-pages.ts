@@ -1,4 +1,4 @@
-// The page of a project, from one of two places. Where the index signs its pages (docs/adr/0020), from the page's own
+// The page of a project, from one of two places. Where the index signs its pages (docs/adr/0023), from the page's own
 // target file: what it lists was signed. Otherwise from an upstream index: its page is a hint, a file's length and hash
 // come from signed metadata, and a file that no snapshot knows is listed as one that cannot be installed by accident.
 import { targetUrl } from '../client/target-download.ts';

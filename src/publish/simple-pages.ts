@@ -1,4 +1,4 @@
-// Simple index pages that a publication renders (docs/adr/0020): which pages its events touch, what they say afterwards,
+// Simple index pages that a publication renders (docs/adr/0023): which pages its events touch, what they say afterwards,
 // and the objects that hold them. Everything about pages in a publication is here: ./batch.ts asks which paths to read,
 // ./plan.ts and ./recover.ts what follows from the events, ./commit.ts writes the objects before the snapshot.
 //

@@ -1,5 +1,5 @@
 // Pages that countersign renders itself, from what signed metadata says about files: pure. The page of a project is the
-// list of its files too, because the catalogue keeps them in as many bins as they have paths (docs/adr/0020).
+// list of its files too, because the catalogue keeps them in as many bins as they have paths (docs/adr/0023).
 import { isDeepStrictEqual } from 'node:util';
 import { CountersignError } from '../lib/errors.ts';
 import type { JsonObject, TargetFile } from '../tuf/metadata.ts';

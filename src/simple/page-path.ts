@@ -1,5 +1,5 @@
 // The target paths of pages: pages are files of the repository like all others (PEP 458 "the snapshot process …
-// SHOULD" include them; docs/adr/0020).
+// SHOULD" include them; docs/adr/0023).
 import { parseFileName } from './project-name.ts';
 
 /** PEP 691 page of a project; `name` is normalized. */

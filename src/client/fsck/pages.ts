@@ -1,4 +1,4 @@
-// Whether rendered simple index pages agree with the files (docs/adr/0020): each page is there, and lists exactly the
+// Whether rendered simple index pages agree with the files (docs/adr/0023): each page is there, and lists exactly the
 // files of its project that the bins know. Two sums for each project and not the files themselves: memory grows with the
 // number of projects only.
 import { createHash } from 'node:crypto';

@@ -134,11 +134,11 @@ export const FSCK_RULES = {
     meaning: 'Everything that an older snapshot in the store names is there too.',
   },
   'simple-object': {
-    source: 'docs/adr/0020; PEP 458 "Producing consistent snapshots"',
+    source: 'docs/adr/0023; PEP 458 "Producing consistent snapshots"',
     meaning: 'Every simple index page that a bin names is in the store, with its hash.',
   },
   'simple-files': {
-    source: 'docs/adr/0020; PEP 503, PEP 691',
+    source: 'docs/adr/0023; PEP 503, PEP 691',
     meaning:
       'The page of a project lists exactly the files that the bins know, with their hashes and lengths.',
   },
