@@ -461,8 +461,8 @@ test('several violations are all listed', async () => {
 });
 
 test('every rule is tested here', () => {
-  // former-bins: test/faults/rebin.test.ts.
-  const elsewhere = ['interop-8', 'interop-11', 'former-bins', 'ledger-head', 'ledger-bins'];
+  // former-bins: test/faults/rebin.test.ts. simple-…: test/faults/simple-index.test.ts.
+  const elsewhere = ['simple-object', 'simple-files', 'interop-8', 'interop-11', 'former-bins', 'ledger-head', 'ledger-bins'];
   const tested = new Set<string>([...CASES.map(([rule]) => rule), ...elsewhere]);
   expect(Object.keys(FSCK_RULES).filter((rule) => !tested.has(rule))).toEqual([]);
 });
