@@ -42,6 +42,7 @@ describe('values', () => {
       ledger: { kind: 'sqlite', path: '/srv/index/ledger.db' },
       signer: { kind: 'file', path: '/srv/index/online.key' },
       targets: { kind: 'file', directory: '/srv/index/files' },
+      simpleIndex: 'off',
       listen: { host: '127.0.0.1', port: 8458 },
       publish: { maxEvents: 10_000, minIntervalMs: 0 },
       lifetimes: { timestampMs: 86_400_000, snapshotMs: 86_400_000, binMs: 86_400_000 },
