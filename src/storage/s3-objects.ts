@@ -12,7 +12,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { addAbortSignal, Readable } from 'node:stream';
 import { CountersignError } from '../lib/errors.ts';
-import { isAbsent, isRefused, s3Unavailable } from './s3-errors.ts';
+import { isAbsent, isRefused, s3Unavailable, statusOf } from './s3-errors.ts';
 import { s3Uri } from './s3-location.ts';
 import type { Retry } from './s3-retry.ts';
 
@@ -103,7 +103,9 @@ export class S3Objects {
       try {
         return (await this.#client.send(command, { abortSignal })).ContentLength ?? 0;
       } catch (error) {
-        if (isAbsent(error)) return undefined;
+        // An answer to HEAD has no body to name the error: a bare 404 is all that a server can say. Taken for absent, the
+        // object is written, and a bucket that does not exist says so then.
+        if (statusOf(error) === 404) return undefined;
         throw error;
       }
     };
