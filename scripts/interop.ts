@@ -11,6 +11,7 @@ import { checkConformance, conformanceSuite } from './interop/conformance.ts';
 import { postgresServer } from './interop/postgres.ts';
 import { installMoto, installOpenBao } from './interop/key-services.ts';
 import { checkFormat, renewalUnderLoad } from './interop/python-tuf.ts';
+import { installNginx } from './interop/nginx.ts';
 import { installPip } from './interop/real-pip.ts';
 import { run } from './interop/run.ts';
 import { installSoftHsm } from './interop/softhsm.ts';
@@ -60,6 +61,9 @@ try {
   ]);
   await perform(postgres.program === undefined ? postgres : openBao, [
     { what: 'three nodes, all servers, faults', work: chaosSuite },
+  ]);
+  await perform(await installNginx(), [
+    { what: 'mirror behind it, and in a bucket', work: () => namedSuites('mirror') },
   ]);
   await perform(await installSoftHsm(), [
     { what: 'PKCS#11', work: () => namedSuites('pkcs11-', 'ceremony-token') },
@@ -128,7 +132,7 @@ async function s3Suite(node: string): Promise<string> {
   const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.interop.config.ts'];
   vitest.push(
     '--exclude=test/interop/postgres-*',
-    '--exclude=test/interop/{chaos.test.ts,clients.test.ts,{vault,signer,pkcs11,kms,ceremony}-*}',
+    '--exclude=test/interop/{chaos.test.ts,clients.test.ts,mirror.test.ts,{vault,signer,pkcs11,kms,ceremony}-*}',
   );
   const output = await run(node, vitest, { env: { NO_COLOR: '1' }, timeoutMs: SUITE_MS });
   return /^ *Tests .*$/m.exec(output)?.[0].trim() ?? 'no count';
