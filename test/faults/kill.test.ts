@@ -15,7 +15,9 @@ import { tempDir } from '../support/temp-dir.ts';
 const SLOW = process.env['SLOW'] === '1';
 const KILLS = SLOW ? 200 : 6;
 const CLIENTS = 6;
-const BINS = 16;
+const BINS = 64;
+/** So many that a publication leaves its bins to threads. */
+const FILES_IN_EVENT = 12;
 
 /** KILL_SEED repeats the moments of an earlier run; what the processes make of them differs. */
 const SEED = Number(process.env['KILL_SEED'] ?? systemClock.now() % 1_000_000);
@@ -31,7 +33,7 @@ function generator(seed: number): () => number {
 
 interface Sent {
   readonly id: string;
-  readonly path: string;
+  readonly paths: readonly string[];
   readonly sha256: string;
 }
 
@@ -59,7 +61,8 @@ class Load {
   async #run(client: number): Promise<void> {
     for (let i = 0; this.#isRunning(); i++) {
       const id = `client-${client}-${i}`;
-      const sent = { id, path: `packages/${id}.whl`, sha256: sha256Hex(id) };
+      const paths = Array.from({ length: FILES_IN_EVENT }, (_, n) => `packages/${id}/${n}.whl`);
+      const sent = { id, paths, sha256: sha256Hex(id) };
       while (!(await this.#post(sent, client % 2 === 0))) {
         if (!this.#isRunning()) return;
         await systemClock.sleep(5);
@@ -75,12 +78,13 @@ class Load {
     const address = this.#address;
     if (address === undefined) return false;
     this.requests += 1;
-    const change = { op: 'add', path: sent.path, length: sent.id.length, hashes: { sha256: sent.sha256 } };
+    const target = { length: sent.id.length, hashes: { sha256: sent.sha256 } };
+    const changes = sent.paths.map((path) => ({ op: 'add', path, ...target }));
     try {
       const answer = await fetch(`${address}/v1/events`, {
         method: 'POST',
         headers: { 'content-type': 'application/json', ...(wait ? { prefer: 'wait=10' } : {}) },
-        body: JSON.stringify({ events: [{ id: sent.id, changes: [change] }] }),
+        body: JSON.stringify({ events: [{ id: sent.id, changes }] }),
       });
       await answer.text();
       if (answer.status >= 500) return false;
@@ -162,10 +166,15 @@ test(
     await load.stop();
     await expectAllPublished(last, load.answered);
     last.signal('SIGTERM');
-    expect((await last.ended).how).toBe(0);
+    const { how, stderr } = await last.ended;
+    expect(how).toBe(0);
+    // Threads have read and written what was published (src/publish/bin-threads.ts).
+    expect(stderr).toMatch(/"bins":(?:[89]|[1-9]\d)\D.*"published"/);
     await seen.look(join(directory, 'repository', 'metadata'));
     targets = await inspect(directory);
-    for (const { id, path, sha256 } of load.answered) expect(targets[path]).toBe(`${id.length} ${sha256}`);
+    for (const { id, paths, sha256 } of load.answered) {
+      for (const path of paths) expect(targets[path]).toBe(`${id.length} ${sha256}`);
+    }
     await expectCleanFsck(directory);
     expect(afterStart).toBeGreaterThan(0);
     expect(load.answered.length).toBeGreaterThan(0);
