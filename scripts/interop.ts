@@ -54,7 +54,10 @@ try {
     { what: 'S3 store, whole service', work: s3Suite },
   ]);
   const postgres = await postgresServer();
-  await perform(postgres, [{ what: 'ledger, whole service', work: postgresSuite }]);
+  await perform(postgres, [
+    { what: 'ledger, whole service', work: postgresSuite },
+    { what: 'bulk work of three nodes', work: () => namedSuites('shared-work') },
+  ]);
   const openBao = await installOpenBao();
   await perform(openBao, [
     { what: 'transit, KV, whole service', work: () => namedSuites('vault-signer', 'signer-service') },
@@ -132,7 +135,8 @@ async function s3Suite(node: string): Promise<string> {
   const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.interop.config.ts'];
   vitest.push(
     '--exclude=test/interop/postgres-*',
-    '--exclude=test/interop/{chaos.test.ts,clients.test.ts,mirror.test.ts,{vault,signer,pkcs11,kms,ceremony}-*}',
+    '--exclude=test/interop/{chaos,shared-work,clients,mirror}.test.ts',
+    '--exclude=test/interop/{vault,signer,pkcs11,kms,ceremony}-*',
   );
   const output = await run(node, vitest, { env: { NO_COLOR: '1' }, timeoutMs: SUITE_MS });
   return /^ *Tests .*$/m.exec(output)?.[0].trim() ?? 'no count';
