@@ -5,12 +5,25 @@ import path from 'node:path';
 import process from 'node:process';
 import { systemClock } from '../src/lib/clock.ts';
 import { installAge } from './interop/age.ts';
+import { runAttacks } from './interop/attacks/run-attacks.ts';
 import { CLIENTS } from './interop/clients.ts';
 import { newestNode, pythonTuf, type Component } from './interop/components.ts';
 import { checkConformance, conformanceSuite } from './interop/conformance.ts';
+import type { Format } from './interop/installation.ts';
+import { matrixText, speedText, writePart } from './interop/interop-page.ts';
+import {
+  checkRepository,
+  contenders,
+  failures,
+  FORMATS,
+  SIZES,
+  type Contender,
+  type MatrixRow,
+} from './interop/matrix/matrix.ts';
+import { measureSpeed } from './interop/speed/speed.ts';
 import { postgresServer } from './interop/postgres.ts';
 import { installMoto, installOpenBao } from './interop/key-services.ts';
-import { checkFormat, renewalUnderLoad } from './interop/python-tuf.ts';
+import { renewalUnderLoad } from './interop/python-tuf.ts';
 import { installNginx } from './interop/nginx.ts';
 import { installPip } from './interop/real-pip.ts';
 import { run } from './interop/run.ts';
@@ -26,20 +39,34 @@ interface Scenario {
 const SUITE_MS = 1_200_000;
 
 const folder = await mkdtemp(path.join(tmpdir(), 'countersign-interop-'));
+/** Of the matrix, so far. */
+const rows: MatrixRow[] = [];
 const counts = { passed: 0, failed: 0, skipped: 0 };
 
 try {
-  await perform(await pythonTuf(), [
-    ...([256, 16_384] as const).flatMap((bins) =>
-      (['succinct', 'prefixes'] as const).map((format): Scenario => ({
-        what: `${bins} bins, ${format}`,
-        work: (python) => checkFormat({ python, folder }, bins, format),
-      })),
-    ),
+  const python = await pythonTuf();
+  await perform(python, [
     {
       what: '16384 bins, renewal under load',
-      work: (python) => renewalUnderLoad({ python, folder }, 16_384),
+      work: (program) => renewalUnderLoad({ python: program, folder }, 16_384),
     },
+  ]);
+  const everyone = await contenders();
+  for (const bins of SIZES) {
+    await perform(
+      { name: 'all TUF clients', program: process.execPath, reason: '' },
+      FORMATS.map((format) => ({
+        what: `${bins} bins, ${format}`,
+        work: () => matrixOf(bins, format, everyone, python.program),
+      })),
+    );
+  }
+  if (rows.length === SIZES.length * FORMATS.length * everyone.length) {
+    await writePart('matrix', matrixText(rows));
+  }
+  await perform({ name: 'all TUF clients', program: process.execPath, reason: '' }, [
+    { what: 'time of a refresh', work: speed },
+    { what: 'attacks', work: () => runAttacks(path.join(folder, 'attacks')) },
   ]);
   const clients: Component[] = [];
   // All of them first: a suite installs what is not there.
@@ -85,6 +112,30 @@ try {
 }
 say(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
 process.exitCode = counts.failed === 0 ? 0 : 1;
+
+async function matrixOf(
+  bins: (typeof SIZES)[number],
+  format: Format,
+  clients: readonly Contender[],
+  python: string | undefined,
+): Promise<string> {
+  const result = await checkRepository(folder, bins, format, clients, python);
+  rows.push(...result.rows);
+  const wrong = result.rows.flatMap(failures);
+  if (wrong.length > 0) throw new Error(wrong.join('\n'));
+  const ran = result.rows.flatMap(({ cells }) => Object.values(cells)).filter(({ passed }) => passed).length;
+  return `${ran} cells ran; ${result.detail}`;
+}
+
+async function speed(): Promise<string> {
+  const figures = await measureSpeed(path.join(folder, 'speed'), true);
+  await writePart('speed', speedText(figures));
+  const times = [figures.own, ...figures.others].map(({ client, firstMs, laterMs, absent }) => {
+    const ms = laterMs ?? firstMs;
+    return ms === undefined ? `${client} ${absent ?? '–'}` : `${client} ${ms.toFixed(0)} ms`;
+  });
+  return times.join(', ');
+}
 
 async function perform({ name, program, reason }: Component, scenarios: readonly Scenario[]): Promise<void> {
   for (const { what, work } of scenarios) {

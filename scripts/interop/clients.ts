@@ -5,7 +5,7 @@ import { goTuf } from './go-tuf.ts';
 import type { Format } from './installation.ts';
 import { pythonTufClient } from './python-tuf-client.ts';
 import { tough } from './tough.ts';
-import { tufJs } from './tuf-js.ts';
+import { newestTufJsClient, tufJs } from './tuf-js.ts';
 
 /** The versions that a client trusts after a refresh. */
 export interface TrustedVersions {
@@ -25,6 +25,8 @@ export interface ClientSetting {
   readonly targetsUrl: string;
   /** A folder of its own, made when it is not there. A client of the same folder goes on from what it trusted. */
   readonly directory: string;
+  /** Milliseconds after which a call is given up; ten minutes by default. */
+  readonly callMs?: number;
 }
 
 /** One client with its state. Each call is one process; none may run beside another of the same folder. */
@@ -52,4 +54,12 @@ export interface ClientKind {
 }
 
 /** Every client that the suite knows. */
-export const CLIENTS: readonly ClientKind[] = [pythonTufClient, tufJs, goTuf, tough, countersignClient];
+export const CLIENTS: readonly ClientKind[] = [
+  countersignClient,
+  pythonTufClient('7.0.1'),
+  pythonTufClient('6.0.0'),
+  tufJs,
+  newestTufJsClient,
+  goTuf,
+  tough,
+];

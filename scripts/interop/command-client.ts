@@ -22,7 +22,7 @@ export async function commandClient(form: CommandForm, setting: ClientSetting): 
   const { program, first = [], timeEnv } = form;
   const call = (time: number | undefined, ...args: readonly string[]): Promise<string> => {
     const all = [...first, '--metadata-dir', metadata, ...args];
-    const options = { timeoutMs: CALL_MS };
+    const options = { timeoutMs: setting.callMs ?? CALL_MS };
     if (time === undefined) return run(program, all, options);
     if (timeEnv !== undefined) return run(program, all, { ...options, env: timeEnv(time) });
     return run('faketime', [...atTime(time), program, ...all], options);

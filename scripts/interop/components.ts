@@ -6,7 +6,12 @@ import path from 'node:path';
 import process from 'node:process';
 import { run } from './run.ts';
 
-const PYTHON_PACKAGES = ['tuf==7.0.1', 'securesystemslib[crypto]==1.6.0'];
+/** The two newest major versions of python-tuf, each with the securesystemslib that it was released for. */
+const SECURESYSTEMSLIB = { '7.0.1': '1.6.0', '6.0.0': '1.3.1' } as const;
+export type PythonTufVersion = keyof typeof SECURESYSTEMSLIB;
+
+/** The two newest major versions of tuf-js are that of package-lock.json and this one, which needs a newer Node. */
+export const NEWEST_TUF_JS = '6.0.2';
 
 /** The newest long-term line of Node; the suite itself runs on whatever is installed. */
 export const NEWEST_NODE = '26.10.0';
@@ -24,16 +29,14 @@ export interface Component {
   readonly reason: string;
 }
 
-export function pythonTuf(): Promise<Component> {
-  return component(
-    'python-tuf 7.0.1',
-    'python-tuf-7.0.1-securesystemslib-1.6.0',
-    'bin/python',
-    async (folder) => {
-      await run('python3', ['-m', 'venv', folder]);
-      await run(path.join(folder, 'bin/python'), ['-m', 'pip', 'install', '--quiet', ...PYTHON_PACKAGES]);
-    },
-  );
+export function pythonTuf(version: PythonTufVersion = '7.0.1'): Promise<Component> {
+  const library = SECURESYSTEMSLIB[version];
+  const packages = [`tuf==${version}`, `securesystemslib[crypto]==${library}`];
+  const folderName = `python-tuf-${version}-securesystemslib-${library}`;
+  return component(`python-tuf ${version}`, folderName, 'bin/python', async (folder) => {
+    await run('python3', ['-m', 'venv', folder]);
+    await run(path.join(folder, 'bin/python'), ['-m', 'pip', 'install', '--quiet', ...packages]);
+  });
 }
 
 export function newestNode(): Promise<Component> {
@@ -43,6 +46,30 @@ export function newestNode(): Promise<Component> {
   return component(`Node ${NEWEST_NODE}`, `node-${NEWEST_NODE}-${platform}`, program, async (folder) => {
     await run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--prefix', folder, spec]);
   });
+}
+
+/** The newest tuf-js beside the newest Node; the program is the Node. */
+export async function newestTufJs(): Promise<Component> {
+  const name = `tuf-js ${NEWEST_TUF_JS}`;
+  const node = await newestNode();
+  if (node.program === undefined) return { ...node, name };
+  const spec = `tuf-js@${NEWEST_TUF_JS}`;
+  const installed = await component(
+    name,
+    `tuf-js-${NEWEST_TUF_JS}`,
+    'node_modules/tuf-js',
+    async (folder) => {
+      // Its engines are those of the Node that runs it, not of the one that installs it.
+      const quiet = ['--no-save', '--no-audit', '--no-fund', '--engine-strict=false'];
+      await run('npm', ['install', ...quiet, '--prefix', folder, spec]);
+    },
+  );
+  return installed.program === undefined ? installed : { ...installed, program: node.program };
+}
+
+/** The folder of an installed component's packages. */
+export function cacheFolder(folderName: string): string {
+  return path.join(CACHE, folderName);
 }
 
 /** Installs once; a folder without its mark is from an interrupted installation, and is made again. */

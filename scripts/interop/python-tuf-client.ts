@@ -1,15 +1,17 @@
-// python-tuf, the reference client.
+// python-tuf, the reference client, in its two newest major versions.
 import { inCheckout } from './checkout.ts';
 import type { ClientKind } from './clients.ts';
 import { commandClient } from './command-client.ts';
-import { pythonTuf } from './components.ts';
+import { pythonTuf, type PythonTufVersion } from './components.ts';
 
 const SCRIPT = inCheckout('test/interop/python_tuf_command.py');
 
-export const pythonTufClient: ClientKind = {
-  name: 'python-tuf 7.0.1',
-  formats: ['succinct', 'prefixes'],
-  remembers: true,
-  install: pythonTuf,
-  open: (program, setting) => commandClient({ program, first: [SCRIPT] }, setting),
-};
+export function pythonTufClient(version: PythonTufVersion): ClientKind {
+  return {
+    name: `python-tuf ${version}`,
+    formats: ['succinct', 'prefixes'],
+    remembers: true,
+    install: () => pythonTuf(version),
+    open: (program, setting) => commandClient({ program, first: [SCRIPT] }, setting),
+  };
+}

@@ -4,12 +4,11 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { systemClock } from '../../src/lib/clock.ts';
 import { inCheckout } from './checkout.ts';
-import { Installation, makeUploads, type Format, type Service, type Upload } from './installation.ts';
+import { Installation, makeUploads, type Service, type Upload } from './installation.ts';
 import { closed, run, start } from './run.ts';
 
 const CLIENT = inCheckout('test/interop/python_tuf_client.py');
 
-const LOOKUPS = 1000;
 const DOWNLOADS = 20;
 
 interface Place {
@@ -21,32 +20,27 @@ function clientArguments({ root }: Installation, { url }: Service, state: string
   return ['--url', url, '--root', root, '--state', state];
 }
 
-/** Refresh, 1,000 look-ups, downloads, absent files; then the same repository after a restart of the service. */
-export async function checkFormat(place: Place, bins: number, format: Format): Promise<string> {
-  const installation = await Installation.found(path.join(place.folder, `${format}-${bins}`), bins, format);
-  const service = await installation.serve();
-  try {
-    const uploads = makeUploads(LOOKUPS, '1.0');
-    await service.publish(uploads);
-    const targets = path.join(installation.folder, 'expected.json');
-    await writeFile(targets, JSON.stringify(uploads));
-    const state = path.join(installation.folder, 'client');
-    const answer = await run(place.python, [
-      CLIENT,
-      'check',
-      ...clientArguments(installation, service, state),
-      '--targets',
-      targets,
-      '--downloads',
-      String(DOWNLOADS),
-    ]);
-    if (bins <= 256) await installation.fsck(service.url);
-    await installation.fsck();
-    const { refreshSeconds, lookupSeconds, found, downloaded } = JSON.parse(answer) as Record<string, number>;
-    return `refresh ${refreshSeconds} s, ${found} found and ${downloaded} downloaded in ${lookupSeconds} s, fsck sound`;
-  } finally {
-    await service.stop();
-  }
+/** Refresh, a look-up of every upload, downloads, absent files; what was seen in one line. */
+export async function checkLookups(
+  { python }: Pick<Place, 'python'>,
+  installation: Installation,
+  service: Service,
+  uploads: readonly Upload[],
+): Promise<string> {
+  const targets = path.join(installation.folder, 'expected.json');
+  await writeFile(targets, JSON.stringify(uploads));
+  const state = path.join(installation.folder, 'client');
+  const answer = await run(python, [
+    CLIENT,
+    'check',
+    ...clientArguments(installation, service, state),
+    '--targets',
+    targets,
+    '--downloads',
+    String(DOWNLOADS),
+  ]);
+  const { refreshSeconds, lookupSeconds, found, downloaded } = JSON.parse(answer) as Record<string, number>;
+  return `python-tuf: refresh ${refreshSeconds} s, ${found} found and ${downloaded} downloaded in ${lookupSeconds} s`;
 }
 
 /** Bins live ten minutes here: half of that after they were signed, all of them are due. */

@@ -34,7 +34,7 @@ function toughClient(program: string, setting: ClientSetting): InteropClient {
   const call = async (time: number | undefined, ...args: readonly string[]): Promise<void> => {
     const command = [program, ...args, '--root', rootFile, '--metadata-url', metadataUrl];
     const [first = '', ...rest] = time === undefined ? command : ['faketime', ...atTime(time), ...command];
-    await run(first, rest, { timeoutMs: CALL_MS });
+    await run(first, rest, { timeoutMs: setting.callMs ?? CALL_MS });
   };
   return {
     refresh: async (time) => {

@@ -8,10 +8,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Updater as TufJsUpdater } from 'tuf-js';
 import { ATTACK_KINDS } from '../../scripts/interop/attacks/attack.ts';
 import { allAttacks } from '../../scripts/interop/attacks/attacks.ts';
-import { carryOut, type Victim } from '../../scripts/interop/attacks/campaign.ts';
+import { carryOut, clientBehindInstaller, type Victim } from '../../scripts/interop/attacks/campaign.ts';
 import { startHostileMirror, type HostileMirror } from '../../scripts/interop/attacks/hostile-mirror.ts';
-import { install } from '../../scripts/interop/attacks/installer.ts';
-import { firstRoot, makeScene, PRIZE } from '../../scripts/interop/attacks/scene.ts';
+import { firstRoot, makeScene } from '../../scripts/interop/attacks/scene.ts';
 import { siteOf } from '../../scripts/interop/attacks/site.ts';
 import { DEFAULT_PATIENCE, httpFetcher } from '../../src/client/http-fetcher.ts';
 import { downloadTarget } from '../../src/client/target-download.ts';
@@ -83,24 +82,22 @@ const own: Victim = {
       ? { answerMs: 1_500, stretchMs: 1_500, stretchBytes: 1_000 }
       : DEFAULT_PATIENCE;
     const fetcher = httpFetcher(systemClock, patience);
-    return {
-      visit: async (address) => {
-        const updater = new Updater({
-          store,
-          fetcher,
-          clock: systemClock,
-          metadataUrl: `${address}/metadata`,
-        });
-        await updater.refresh();
-        const directory = await newFolder();
-        return async (name) => {
-          const target = await updater.find(name);
-          if (target === undefined) throw new CountersignError('not-found', `no role knows ${name}`);
-          const plan = { fetcher, baseUrl: `${address}/targets`, directory, consistentSnapshot: true };
-          return readFile((await downloadTarget(target, plan)).file);
-        };
-      },
-    };
+    return clientBehindInstaller(async (address) => {
+      const updater = new Updater({
+        store,
+        fetcher,
+        clock: systemClock,
+        metadataUrl: `${address}/metadata`,
+      });
+      await updater.refresh();
+      const directory = await newFolder();
+      return async (name) => {
+        const target = await updater.find(name);
+        if (target === undefined) throw new CountersignError('not-found', `no role knows ${name}`);
+        const plan = { fetcher, baseUrl: `${address}/targets`, directory, consistentSnapshot: true };
+        return readFile((await downloadTarget(target, plan)).file);
+      };
+    });
   },
 };
 
@@ -112,22 +109,20 @@ const tufJs: Victim = {
     await mkdir(metadataDir);
     await mkdir(targetDir);
     await writeFile(path.join(metadataDir, 'root.json'), root);
-    return {
-      visit: async (address) => {
-        const updater = new TufJsUpdater({
-          metadataDir,
-          targetDir,
-          metadataBaseUrl: `${address}/metadata`,
-          targetBaseUrl: `${address}/targets`,
-        });
-        await updater.refresh();
-        return async (name) => {
-          const target = await updater.getTargetInfo(name);
-          if (target === undefined) throw new Error(`no target ${name}`);
-          return readFile(await updater.downloadTarget(target, path.join(targetDir, path.basename(name))));
-        };
-      },
-    };
+    return clientBehindInstaller(async (address) => {
+      const updater = new TufJsUpdater({
+        metadataDir,
+        targetDir,
+        metadataBaseUrl: `${address}/metadata`,
+        targetBaseUrl: `${address}/targets`,
+      });
+      await updater.refresh();
+      return async (name) => {
+        const target = await updater.getTargetInfo(name);
+        if (target === undefined) throw new Error(`no target ${name}`);
+        return readFile(await updater.downloadTarget(target, path.join(targetDir, path.basename(name))));
+      };
+    });
   },
 };
 
@@ -159,8 +154,7 @@ test('every kind of attack is carried out, and what our client says to each is e
 
 describe.each([own, tufJs])('$name', (victim) => {
   test('installs what an honest mirror serves', async () => {
-    const download = await (await victim.arm('honest')).visit(mirror.address('honest', 'attack'));
-    const installed = await install(PRIZE, download);
+    const installed = await (await victim.arm('honest')).install(mirror.address('honest', 'attack'));
     expect(Object.fromEntries(installed)).toEqual({ [scene.wheel.fileName]: sha256Hex(scene.wheel.bytes) });
   });
 });

@@ -2,7 +2,7 @@
 import { CountersignError, messageOf } from '../../../src/lib/errors.ts';
 import type { Attack } from './attack.ts';
 import type { HostileMirror } from './hostile-mirror.ts';
-import { install, type Download } from './installer.ts';
+import { install, type Download, type Installed } from './installer.ts';
 import { pagePath, PRIZE, type Scene } from './scene.ts';
 import { judge, type Outcome, type Verdict } from './verdict.ts';
 
@@ -14,9 +14,23 @@ export interface Victim {
 }
 
 export interface ArmedVictim {
-  /** What it believes of the repository at `address`; its memory stays for the next call. */
-  visit(address: string): Promise<Download>;
+  /** Takes what the repository at `address` says into its memory, believing it or not. */
+  look(address: string): Promise<void>;
+  /** What somebody has installed who asked it for the project, from `address`; rejects with its refusal. */
+  install(address: string): Promise<Installed>;
   close?(): Promise<void>;
+}
+
+/** A victim that is a TUF client, with the installer behind it. */
+export function clientBehindInstaller(visit: (address: string) => Promise<Download>): ArmedVictim {
+  return {
+    look: async (address) => {
+      await (
+        await visit(address)
+      )(pagePath(PRIZE));
+    },
+    install: async (address) => install(PRIZE, await visit(address)),
+  };
 }
 
 export interface Result {
@@ -42,13 +56,12 @@ export async function carryOut(
   try {
     if (attack.before !== undefined) {
       // Whether it believes is not the question yet: an attack before a recovery may be one that nobody can refuse.
-      const download = armed.visit(mirror.address(attack.name, 'before'));
-      await download.then((get) => get(pagePath(PRIZE))).catch(() => undefined);
+      await armed.look(mirror.address(attack.name, 'before')).catch(() => undefined);
     }
-    const heldBefore = mirror.outlasted(attack.name);
+    const address = mirror.address(attack.name, 'attack', 'a new visitor');
     const begun = now();
-    const outcome = await attempt(armed, mirror.address(attack.name, 'attack'));
-    const verdict = judge(attack, scene, outcome, mirror.outlasted(attack.name) > heldBefore);
+    const outcome = await attempt(armed, address);
+    const verdict = judge(attack, scene, outcome, mirror.outlasted(address) > 0);
     const tookMs = now() - begun;
     const code = 'code' in outcome ? { code: outcome.code } : {};
     return { attack: attack.name, victim: victim.name, verdict, words: wordsOf(outcome), ...code, tookMs };
@@ -59,7 +72,7 @@ export async function carryOut(
 
 async function attempt(armed: ArmedVictim, address: string): Promise<Outcome> {
   try {
-    return { installed: await install(PRIZE, await armed.visit(address)) };
+    return { installed: await armed.install(address) };
   } catch (error) {
     return { refusal: messageOf(error), ...(error instanceof CountersignError ? { code: error.code } : {}) };
   }

@@ -1,4 +1,4 @@
-// A package index's repository in memory, in the form that countersign publishes (root, targets, bins, sixteen bins,
+// A package index's repository in memory, in the form that countersign publishes (root, targets, bins, hashed bins,
 // consistent snapshots), whose keys are all at hand: whoever attacks may sign with those that the attack has stolen.
 import { sha256Hex } from '../../../src/lib/bytes.ts';
 import { BinLayout } from '../../../src/tuf/bins.ts';
@@ -9,7 +9,7 @@ import { hashedTargetPath, TIMESTAMP_NAME, versionedName } from '../../../src/tu
 import { isoTime, keyTable, makeKey, signatures, type Fields, type TestKey } from './test-keys.ts';
 
 const DAY_MS = 86_400_000;
-const LAYOUT = new BinLayout(16);
+const BINS = 16;
 
 export interface RepositoryKeys {
   /** Two of them must sign. */
@@ -46,6 +46,7 @@ export interface Versions {
 }
 
 export class ForgeableRepository {
+  readonly layout: BinLayout;
   keys: RepositoryKeys;
   /** Milliseconds since the epoch: when everything is signed from here on. */
   now: number;
@@ -55,7 +56,10 @@ export class ForgeableRepository {
   /** Content by target path, as the bins say it. */
   readonly content: Map<string, Uint8Array>;
 
-  private constructor(from: Pick<ForgeableRepository, 'keys' | 'now' | 'versions' | 'files' | 'content'>) {
+  private constructor(
+    from: Pick<ForgeableRepository, 'layout' | 'keys' | 'now' | 'versions' | 'files' | 'content'>,
+  ) {
+    this.layout = from.layout;
     this.keys = from.keys;
     this.now = from.now;
     this.versions = { ...from.versions, bin: [...from.versions.bin] };
@@ -64,10 +68,12 @@ export class ForgeableRepository {
   }
 
   /** Snapshot 1: every bin is empty. */
-  static found(keys: RepositoryKeys, now: number): ForgeableRepository {
-    const bin = Array.from({ length: LAYOUT.count }, () => 1);
+  static found(keys: RepositoryKeys, now: number, bins = BINS): ForgeableRepository {
+    const layout = new BinLayout(bins);
+    const bin = Array.from({ length: layout.count }, () => 1);
     const versions: Versions = { root: 1, targets: 1, bins: 1, snapshot: 1, timestamp: 1, bin };
     const repository = new ForgeableRepository({
+      layout,
       keys,
       now,
       versions,
@@ -89,8 +95,8 @@ export class ForgeableRepository {
   }
 
   /** The public name of the role that answers for a target path, with its version. */
-  binName(path: string, version = this.versions.bin[LAYOUT.indexOf(path)] ?? 0): string {
-    return versionedName(LAYOUT.name(LAYOUT.indexOf(path)), version);
+  binName(path: string, version = this.versions.bin[this.layout.indexOf(path)] ?? 0): string {
+    return versionedName(this.layout.name(this.layout.indexOf(path)), version);
   }
 
   file(name: string): Uint8Array {
@@ -105,7 +111,7 @@ export class ForgeableRepository {
     for (const [path, bytes] of changes) {
       this.content.set(path, bytes);
       this.files.set(`targets/${hashedTargetPath(path, sha256Hex(bytes))}`, bytes);
-      bins.add(LAYOUT.indexOf(path));
+      bins.add(this.layout.indexOf(path));
     }
     for (const index of bins) {
       this.versions.bin[index] = (this.versions.bin[index] ?? 0) + 1;
@@ -159,31 +165,31 @@ export class ForgeableRepository {
 
   signBins(twist: Twist = {}): void {
     const { bins, online } = this.keys;
-    const succinct = { ...LAYOUT.succinctRoles([online.id], 1) };
+    const succinct = { ...this.layout.succinctRoles([online.id], 1) };
     const fields = { targets: {}, delegations: { keys: keyTable([online]), succinct_roles: succinct } };
     const { version, name } = this.#named('bins');
     this.#sign(name, 'targets', version, fields, 365, { signers: bins, ...twist });
   }
 
   signEveryBin(): void {
-    for (let index = 0; index < LAYOUT.count; index++) this.signBin(index);
+    for (let index = 0; index < this.layout.count; index++) this.signBin(index);
   }
 
   /** `where`: an index, or a target path of the bin. */
   signBin(where: number | string, twist: Twist = {}): void {
-    const index = typeof where === 'number' ? where : LAYOUT.indexOf(where);
-    const entries = [...this.content].filter(([path]) => LAYOUT.indexOf(path) === index);
+    const index = typeof where === 'number' ? where : this.layout.indexOf(where);
+    const entries = [...this.content].filter(([path]) => this.layout.indexOf(path) === index);
     const targets = Object.fromEntries(
       entries.map(([path, bytes]) => [path, { length: bytes.length, hashes: { sha256: sha256Hex(bytes) } }]),
     );
     const version = this.versions.bin[index] ?? 0;
-    const name = versionedName(LAYOUT.name(index), version);
+    const name = versionedName(this.layout.name(index), version);
     this.#sign(name, 'targets', version, { targets }, 1, { signers: [this.keys.online], ...twist });
   }
 
   /** `versions`: what it says instead of the current ones, by role name. */
   signSnapshot(twist: Twist = {}, versions: Readonly<Record<string, number | undefined>> = {}): void {
-    const bins = this.versions.bin.map((version, index) => [LAYOUT.name(index), version] as const);
+    const bins = this.versions.bin.map((version, index) => [this.layout.name(index), version] as const);
     const current = { bins: this.versions.bins, targets: this.versions.targets, ...Object.fromEntries(bins) };
     const named: Record<string, number | undefined> = { ...current, ...versions };
     const meta = Object.fromEntries(
@@ -226,7 +232,8 @@ export class ForgeableRepository {
   }
 }
 
-/** The name of the bin of a target path, without a version. */
+/** The name of the bin of a target path, without a version, in a repository of the usual number of bins. */
 export function binOf(path: string): string {
-  return LAYOUT.name(LAYOUT.indexOf(path));
+  const layout = new BinLayout(BINS);
+  return layout.name(layout.indexOf(path));
 }

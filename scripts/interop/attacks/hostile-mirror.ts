@@ -27,10 +27,10 @@ const TRICKLE_MS = 1_000;
 export interface HostileMirror {
   /** `http://127.0.0.1:41234` */
   readonly origin: string;
-  /** `http://127.0.0.1:41234/altered-file/attack` */
-  address(attack: string, phase: Phase): string;
-  /** Answers so far that the mirror itself has ended, since the client would have waited or read on. */
-  outlasted(attack: string): number;
+  /** `http://127.0.0.1:41234/altered-file/attack`; a new one for each visitor who says so: `…/attack-7`. */
+  address(attack: string, phase: Phase, visitor?: 'a new visitor'): string;
+  /** Answers at an address that the mirror itself has ended, since the client would have waited or read on. */
+  outlasted(address: string): number;
   close(): Promise<void>;
 }
 
@@ -51,6 +51,8 @@ export async function startHostileMirror(
 ): Promise<HostileMirror> {
   const byName = new Map(attacks.map((attack) => [attack.name, attack]));
   const outlasted = new Map<string, number>();
+  let visitors = 0;
+  let origin = '';
   const front = new Map<string, Answer>([
     ['root.json', root],
     ['', utf8(attacks.map(describe).join(''))],
@@ -58,19 +60,21 @@ export async function startHostileMirror(
   const server = createServer((request, response) => {
     const [, name = '', phase = '', ...rest] = decodeURIComponent(request.url ?? '').split('/');
     const attack = byName.get(name);
-    const site: Site | undefined = phase === 'before' ? attack?.before : attack?.site;
+    const site: Site | undefined = phase.startsWith('before') ? attack?.before : attack?.site;
+    const address = `${origin}/${name}/${phase}`;
     const file = attack === undefined ? front.get(name) : site?.get(rest.join('/'));
     answer(response, file, patienceMs, () => {
-      outlasted.set(name, (outlasted.get(name) ?? 0) + 1);
+      outlasted.set(address, (outlasted.get(address) ?? 0) + 1);
     });
   });
   server.listen(port, '127.0.0.1');
   await once(server, 'listening');
-  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {
     origin,
-    address: (attack, phase) => `${origin}/${attack}/${phase}`,
-    outlasted: (attack) => outlasted.get(attack) ?? 0,
+    address: (attack, phase, visitor) =>
+      `${origin}/${attack}/${phase}${visitor === undefined ? '' : `-${++visitors}`}`,
+    outlasted: (address) => outlasted.get(address) ?? 0,
     close: async () => {
       server.closeAllConnections();
       server.close();

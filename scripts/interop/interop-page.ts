@@ -1,0 +1,59 @@
+// The parts of docs/interop.md that the interop run writes, between their marks; the rest is written by hand.
+import { readFile, writeFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import process from 'node:process';
+import { inCheckout } from './checkout.ts';
+import { table } from './markdown-table.ts';
+import { CHECKS, FORMATS, SIZES, type MatrixRow } from './matrix/matrix.ts';
+import type { SpeedFigures } from './speed/speed.ts';
+
+export const INTEROP_PAGE = 'docs/interop.md';
+
+export type Part = 'matrix' | 'speed';
+
+const begin = (part: Part): string => `<!-- ${part}: written by npm run test:interop -->`;
+const end = (part: Part): string => `<!-- end of ${part} -->`;
+
+/** Puts `text` between the marks of a part. */
+export async function writePart(part: Part, text: string): Promise<void> {
+  const file = inCheckout(INTEROP_PAGE);
+  const page = await readFile(file, 'utf8');
+  const [from, to] = [page.indexOf(begin(part)), page.indexOf(end(part))];
+  if (from === -1 || to < from) throw new Error(`${INTEROP_PAGE} has no place for ${part}`);
+  await writeFile(file, `${page.slice(0, from)}${begin(part)}\n\n${text}\n${page.slice(to)}`);
+}
+
+/** One table for each size and form. */
+export function matrixText(rows: readonly MatrixRow[]): string {
+  const tables = SIZES.flatMap((bins) =>
+    FORMATS.map((format) => {
+      const these = rows.filter((row) => row.bins === bins && row.format === format);
+      const cells = these.map((row) => [row.client, ...CHECKS.map((check) => row.cells[check].words)]);
+      return `### ${bins.toLocaleString('en')} bins, ${format}\n\n${table([['client', ...CHECKS], ...cells])}`;
+    }),
+  );
+  return tables.join('\n');
+}
+
+export function speedText({ bins, targetsPerBin, bytes, own, others }: SpeedFigures): string {
+  const ownMs = own.laterMs ?? 0;
+  const rows = [own, ...others].map(({ client, firstMs, laterMs, absent = '–' }) => [
+    client,
+    firstMs === undefined ? absent : duration(firstMs),
+    laterMs === undefined ? '–' : duration(laterMs),
+    laterMs === undefined && firstMs === undefined ? '–' : ((laterMs ?? firstMs ?? 0) / ownMs).toFixed(1),
+  ]);
+  const size = `${bins.toLocaleString('en')} bins of ${targetsPerBin.toLocaleString('en')} targets`;
+  const traffic = `${Math.round(bytes / 1000).toLocaleString('en')} kB`;
+  const machine = `${cpus().length} cores, Node.js ${process.version}`;
+  const text = `A refresh from nothing but the root and one look-up at ${size}, ${traffic} over HTTP on one machine (${machine}); the
+start of the process is excluded. The first in a process loads code on the way; the median of seven more follows. tuf-js is
+asked once.
+`;
+  const header = ['client', 'first in a process', 'later ones', 'times ours'];
+  return `${text}\n${table([header, ...rows])}`;
+}
+
+function duration(ms: number): string {
+  return ms < 10_000 ? `${ms.toFixed(ms < 100 ? 1 : 0)} ms` : `${(ms / 1000).toFixed(1)} s`;
+}
