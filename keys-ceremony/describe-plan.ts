@@ -67,7 +67,7 @@ function overlapSentences(source: ProposalSource): string[] {
   const keys = kept === 1 ? 'the key' : `the ${kept} keys`;
   return [
     `The new root also names ${keys} that signed targets ${previous.targets.version}, until the next new targets: ` +
-      'a client that reads between the two files fails with neither.',
+      'a client that reads one file before the import and the other after it does not fail.',
   ];
 }
 

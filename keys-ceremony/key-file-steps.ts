@@ -5,6 +5,7 @@ import { CountersignError, hasCode } from '../src/lib/errors.ts';
 import { keyId } from '../src/tuf/keys.ts';
 import type { PublicKey } from '../src/tuf/metadata.ts';
 import { FILES, MAX_BYTES, publicKeyFile, readIfPresent } from './ceremony-folder.ts';
+import { clientsThatCannotRead } from './client-support.ts';
 import type { CeremonyContext } from './context.ts';
 import { FileKey, writeKeyFile, type KeyAlgorithm } from './key-file.ts';
 import { checkName, newKeyFile } from './key-file-places.ts';
@@ -67,6 +68,12 @@ export async function generateHolderKey(
   }
   const file = await newKeyFile(out, name, folder);
   const key = await FileKey.generate(algorithm, context.random);
+  const lost = clientsThatCannotRead(key.publicKey);
+  if (lost.length > 0) {
+    terminal.say(
+      `${lost.join(' and ')} cannot read a key of the kind ${algorithm}: a plan that names it has to allow it`,
+    );
+  }
   try {
     await protect(context, terminal, key, name, file);
     return await keep(context, folder, check, { name, key: key.publicKey, made: 'file', file }, [

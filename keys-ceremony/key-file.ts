@@ -9,37 +9,41 @@ import { readKeyFile, writePrivateFile } from '../src/lib/private-file.ts';
 import type { PublicKey, Signature } from '../src/tuf/metadata.ts';
 import { CeremonyKey, type RandomSource } from './ceremony-key.ts';
 import type { HolderKey } from './holder-key.ts';
-import { P256Key } from './p256-key.ts';
+import { curveOf, EcdsaKey } from './ecdsa-key.ts';
 import { askUntil } from './terminal-questions.ts';
 import type { Terminal } from './terminal.ts';
 
-export const KEY_ALGORITHMS = ['ed25519', 'p256'] as const;
+export const KEY_ALGORITHMS = ['ed25519', 'p256', 'p384'] as const;
 export type KeyAlgorithm = (typeof KEY_ALGORITHMS)[number];
 
 export class FileKey implements HolderKey {
   readonly origin = 'file';
-  readonly #key: CeremonyKey | P256Key;
+  readonly #key: CeremonyKey | EcdsaKey;
 
-  private constructor(key: CeremonyKey | P256Key) {
+  private constructor(key: CeremonyKey | EcdsaKey) {
     this.#key = key;
   }
 
   /** Makes a key in memory. */
   static async generate(algorithm: KeyAlgorithm, random: RandomSource): Promise<FileKey> {
     return new FileKey(
-      algorithm === 'ed25519' ? await CeremonyKey.generate(random) : P256Key.generate(random),
+      algorithm === 'ed25519' ? await CeremonyKey.generate(random) : EcdsaKey.generate(algorithm, random),
     );
   }
 
   /**
    * A key that was read.
-   * @throws CountersignError `secret-unreadable` for a kind of key that some TUF client could not read.
+   * @throws CountersignError `secret-unreadable` for a kind of key that no ceremony uses.
    */
   static async of(key: KeyObject): Promise<FileKey> {
     if (key.asymmetricKeyType === 'ed25519') return new FileKey(await CeremonyKey.fromPrivateKey(key));
-    if (key.asymmetricKeyDetails?.namedCurve === 'prime256v1') return new FileKey(new P256Key(key));
+    const curve = curveOf(key);
+    if (curve !== undefined) return new FileKey(new EcdsaKey(key, curve));
     const kind = key.asymmetricKeyDetails?.namedCurve ?? key.asymmetricKeyType ?? key.type;
-    throw new CountersignError('secret-unreadable', `it holds a key of type ${kind}, not Ed25519 or P-256`);
+    throw new CountersignError(
+      'secret-unreadable',
+      `it holds a key of type ${kind}, not Ed25519, P-256 or P-384`,
+    );
   }
 
   get keyid(): string {
@@ -51,7 +55,7 @@ export class FileKey implements HolderKey {
   }
 
   get algorithm(): KeyAlgorithm {
-    return this.#key instanceof P256Key ? 'p256' : 'ed25519';
+    return this.#key instanceof EcdsaKey ? this.#key.curve : 'ed25519';
   }
 
   sign(message: Uint8Array): Promise<Signature> {

@@ -205,25 +205,31 @@ function namesIn(role: LintSubject['plan']['root' | 'targets' | 'bins']): readon
 function algorithms({ after, plan }: LintSubject): Finding[] {
   const found: Finding[] = [];
   const seen = new Set<string>();
-  for (const { role, keys, keyids } of [...offlineRoles(after), ...onlineRoles(after)]) {
+  const offline = offlineRoles(after);
+  for (const { role, keys, keyids } of [...offline, ...onlineRoles(after)]) {
+    const mayBeUnusual = offline.some((other) => other.role === role);
     for (const keyid of keyids) {
       const key = keys.get(keyid);
       const clients = key === undefined ? [] : clientsThatCannotRead(key);
       if (key === undefined || clients.length === 0 || seen.has(keyid)) continue;
       seen.add(keyid);
       const problem = `key ${keyid} of ${role} is ${key.scheme}: ${clients.join(' and ')} cannot read it`;
-      const allowed = plan.allowAlgorithms.includes(algorithmName(key));
-      found.push(
-        allowed ? warning('algorithm', `${problem}, the plan allows it`) : refusal('algorithm', problem),
-      );
+      const name = unusualName(key);
+      if (name === undefined || !mayBeUnusual) found.push(refusal('algorithm', problem));
+      else if (plan.allowAlgorithms.includes(name)) {
+        found.push(warning('algorithm', `${problem}, the plan allows it`));
+      } else {
+        const way = `where none of them is used, the plan says "allow-algorithms: [${name}]"`;
+        found.push(refusal('algorithm', `${problem}; ${way}`));
+      }
     }
   }
   return found;
 }
 
-/** As `allow-algorithms` names it. */
-function algorithmName({ keytype }: PublicKey): UnusualAlgorithm {
-  return keytype === 'rsa' ? 'rsa-pss' : 'ecdsa-p384';
+/** As `allow-algorithms` names it; undefined for what no plan can allow. */
+function unusualName({ scheme }: PublicKey): UnusualAlgorithm | undefined {
+  return scheme === 'ecdsa-sha2-nistp384' ? 'ecdsa-p384' : undefined;
 }
 
 /** A one-time key that signed before was kept, which is what one-time keys exist to prevent. */

@@ -6,8 +6,8 @@ import { createHash, type KeyObject } from 'node:crypto';
 import { combine, split } from 'shamir-secret-sharing';
 import { CountersignError } from '../src/lib/errors.ts';
 import { ed25519PrivateKey, type RandomSource } from './ceremony-key.ts';
-import { FileKey, KEY_ALGORITHMS, type KeyAlgorithm } from './key-file.ts';
-import { p256PrivateKey } from './p256-key.ts';
+import { ecdsaPrivateKey } from './ecdsa-key.ts';
+import { FileKey, type KeyAlgorithm } from './key-file.ts';
 import { PHRASE_WORDS } from './phrase-words.ts';
 
 export const MIN_SHARES = 2;
@@ -28,6 +28,9 @@ const TOTAL_BYTES = CHECKSUM_AT + 4;
 export const SHARE_LINES = TOTAL_BYTES / LINE_BYTES;
 export const WORDS_IN_LINE = LINE_BYTES + 1;
 
+/** By the byte that stands for each: secrets of 32 bytes. */
+export const PAPER_ALGORITHMS = ['ed25519', 'p256'] as const;
+
 export interface BackupNumbers {
   readonly shares: number;
   readonly threshold: number;
@@ -47,7 +50,7 @@ export interface Share {
 
 /**
  * Splits a private key; the lines of words of each share.
- * @throws CountersignError `usage` for numbers that make no sense.
+ * @throws CountersignError `usage` for numbers that make no sense, and for a key whose secret is longer than a share.
  */
 export async function splitKey(
   key: FileKey,
@@ -55,10 +58,17 @@ export async function splitKey(
   random: RandomSource,
 ): Promise<string[][]> {
   checkNumbers(numbers);
+  const algorithm = PAPER_ALGORITHMS.find((name) => name === key.algorithm);
+  if (algorithm === undefined) {
+    throw new CountersignError(
+      'usage',
+      `a key of the kind ${key.algorithm} does not fit on paper, only ${PAPER_ALGORITHMS.join(' and ')} do: copy its encrypted file`,
+    );
+  }
   const { shares, threshold } = numbers;
   const secret = secretOf(key.privateKey());
   const header = Buffer.concat([
-    Buffer.from([VERSION, threshold, shares, KEY_ALGORITHMS.indexOf(key.algorithm)]),
+    Buffer.from([VERSION, threshold, shares, PAPER_ALGORITHMS.indexOf(algorithm)]),
     Buffer.from(key.keyid.slice(0, 8), 'hex'),
     random(SHARE_AT - SPLIT_AT),
   ]);
@@ -128,7 +138,7 @@ export function readShare(lines: readonly Uint8Array[]): Share {
     throw invalid('the checksum of the share is wrong: its lines are of different shares, or misread');
   }
   const [version, threshold = 0, shares = 0, algorithm = 0] = body;
-  const name = KEY_ALGORITHMS[algorithm];
+  const name = PAPER_ALGORITHMS[algorithm];
   if (version !== VERSION || name === undefined) {
     throw invalid(`the share is of version ${version ?? 0}, this program reads version ${VERSION}`);
   }
@@ -173,7 +183,7 @@ export async function joinShares(shares: readonly Share[]): Promise<FileKey> {
   }
   for (const [index, share] of shares.entries()) checkFits(share, shares.slice(0, index));
   const secret = Buffer.from(await combine(shares.map(({ bytes }) => Uint8Array.from(bytes))));
-  const key = first.algorithm === 'ed25519' ? ed25519PrivateKey(secret) : p256PrivateKey(secret);
+  const key = first.algorithm === 'ed25519' ? ed25519PrivateKey(secret) : ecdsaPrivateKey('p256', secret);
   secret.fill(0);
   const found = key === undefined ? undefined : await FileKey.of(key);
   if (found?.keyid.startsWith(first.keyid) !== true) {

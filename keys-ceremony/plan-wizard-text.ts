@@ -36,7 +36,7 @@ ${rolesText(answers)}
 # service changes from one to the other.
 online: [${online.map((file) => `{ key: ${file} }`).join(', ')}]
 
-# Kinds of keys that some TUF clients cannot read, such as ecdsa-p384. Leave it empty.
+# Kinds of holders' keys that some TUF clients cannot read: ecdsa-p384 is lost on tuf-js and tough. Leave it empty.
 allow-algorithms: []
 `;
 }

@@ -9,8 +9,11 @@ export const PLAN_NAME = /^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/;
 export const CEREMONY_KINDS = ['genesis', 'update'] as const;
 export type CeremonyKind = (typeof CEREMONY_KINDS)[number];
 
-/** Kinds of keys that not every TUF client can read, and that a plan may allow all the same. */
-export const UNUSUAL_ALGORITHMS = ['ecdsa-p384', 'rsa-pss'] as const;
+/**
+ * Kinds of keys that not every TUF client can read, and that a plan may allow to sign offline roles all the same. There
+ * is one: for holders whose policy asks for it, and repositories whose clients can read it.
+ */
+export const UNUSUAL_ALGORITHMS = ['ecdsa-p384'] as const;
 export type UnusualAlgorithm = (typeof UNUSUAL_ALGORITHMS)[number];
 
 /** A root key holder; the key file stands in the ceremony's folder. */

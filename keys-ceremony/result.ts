@@ -24,6 +24,8 @@ export interface CeremonyResult {
   readonly verified: VerifiedBundle;
   /** Versions of the roots from which a client was simulated. */
   readonly startedFrom: readonly number[];
+  /** What an implementation of others said, in words. */
+  readonly secondOpinion: string;
 }
 
 /**
@@ -53,8 +55,7 @@ export async function makeResult(
     }),
   );
   const startedFrom = await startFromEveryRoot(verified, now);
-  secondOpinion(verified);
-  return { bytes, verified, startedFrom };
+  return { bytes, verified, startedFrom, secondOpinion: secondOpinion(verified) };
 }
 
 function assemble(ceremony: Ceremony, payload: Payload, signatures: readonly RoleSignature[]): Bundle {

@@ -37,6 +37,9 @@ export async function makeTokenKey(
   algorithm: KeyAlgorithm,
   terminal: Terminal,
 ): Promise<{ readonly keyid: string; readonly publicKey: PublicKey; readonly serial: string }> {
+  if (algorithm === 'p384') {
+    throw new CountersignError('usage', 'keys on tokens are ed25519 or p256; p384 is for keys in files');
+  }
   const pin = await askPin(uri, terminal);
   return generateTokenKey(uri, pin, algorithm === 'ed25519' ? 'ed25519' : 'ecdsa-p256');
 }

@@ -64,9 +64,9 @@ export function requireComplete({ ceremony, signatures, progress }: Workspace): 
   );
 }
 
-/** Who could still sign a role that is not complete; holders by name, others by key id. */
+/** Who could still sign a role that is not complete: holders of the plan by name, one who leaves by key id. */
 export function missingNames({ holders }: Ceremony, progress: readonly GroupProgress[]): string[] {
   const names = new Map(holders.map(({ keyid, name }) => [keyid, name]));
   const keyids = progress.filter(({ complete }) => !complete).flatMap(({ missing }) => missing);
-  return [...new Set(keyids)].map((keyid) => names.get(keyid) ?? `key ${keyid}`);
+  return [...new Set(keyids)].map((keyid) => names.get(keyid) ?? `the one who leaves, key ${keyid}`);
 }

@@ -74,6 +74,7 @@ try {
   for (const client of clients) {
     await perform(client, [
       { what: 'refresh, download, expiry', work: () => suiteOf(client.name, 'clients') },
+      { what: 'a root signed with P-384', work: () => suiteOf(client.name, 'unusual-key') },
       { what: 'every ceremony, from root 1', work: () => suiteOf(client.name, 'ceremony-clients') },
     ]);
   }
@@ -186,7 +187,7 @@ async function s3Suite(node: string): Promise<string> {
   const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.interop.config.ts'];
   vitest.push(
     '--exclude=test/interop/postgres-*',
-    '--exclude=test/interop/{chaos,shared-work,clients,mirror}.test.ts',
+    '--exclude=test/interop/{chaos,shared-work,clients,mirror,unusual-key}.test.ts',
     '--exclude=test/interop/{vault,signer,pkcs11,kms,ceremony}-*',
   );
   const output = await run(node, vitest, { env: { NO_COLOR: '1' }, timeoutMs: SUITE_MS });

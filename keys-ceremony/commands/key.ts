@@ -44,6 +44,7 @@ function addGenerate(key: Command, context: CeremonyContext): void {
       `
 The private key goes to DIR/NAME.key (age's passphrase format, mode 0400), its public part to
 holders/NAME.pub.json in the folder of the ceremony. The passphrase or PIN is asked for at the terminal.
+Every TUF client reads ed25519 and p256. tuf-js and tough do not read p384: a plan has to allow it by name.
 
 Examples:
   countersign-ceremony key generate --name holder-1 --out /media/holder-1

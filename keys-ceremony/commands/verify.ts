@@ -103,13 +103,13 @@ function facts({ verified, startedFrom }: CeremonyResult) {
   };
 }
 
-function lines({ verified, startedFrom }: CeremonyResult): string[] {
+function lines({ verified, startedFrom, secondOpinion }: CeremonyResult): string[] {
   const last = startedFrom.at(-1) ?? 1;
   return [
     `root ${last}, targets ${verified.targets.version} and bins ${verified.bins.version} verify`,
     last === 1
       ? 'a client that starts from root 1 accepts them'
       : `clients that start from each of roots 1 to ${last} accept them`,
-    `@tufjs/models agrees`,
+    secondOpinion,
   ];
 }

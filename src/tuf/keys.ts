@@ -37,6 +37,20 @@ export function verifyOnThisThread(): void {
   pooled = false;
 }
 
+/** What a scheme signs: the message itself, or its digest. */
+const DIGESTS: Readonly<Record<PublicKey['scheme'], string | null>> = {
+  ed25519: null,
+  'ecdsa-sha2-nistp256': 'sha256',
+  'ecdsa-sha2-nistp384': 'sha384',
+  'rsassa-pss-sha256': 'sha256',
+};
+
+/** OpenSSL's name of the curve of a scheme. */
+const CURVES: Readonly<Partial<Record<PublicKey['scheme'], string>>> = {
+  'ecdsa-sha2-nistp256': 'prime256v1',
+  'ecdsa-sha2-nistp384': 'secp384r1',
+};
+
 /** A public key that was parsed and is ready to verify. */
 export interface VerificationKey {
   readonly keyid: string;
@@ -51,7 +65,7 @@ export interface VerificationKey {
 export function parsePublicKey(key: PublicKey): VerificationKey {
   const keyid = keyId(key);
   const node = importKey(key, keyid);
-  const digest = key.keytype === 'ed25519' ? null : 'sha256';
+  const digest = DIGESTS[key.scheme];
   const options =
     key.keytype === 'rsa' ? { key: node, padding: 6 /* RSA_PKCS1_PSS_PADDING */ } : { key: node };
   return {
@@ -85,10 +99,12 @@ function importKey(key: PublicKey, keyid: string): KeyObject {
     }
     if (!value.startsWith('-----BEGIN PUBLIC KEY-----')) throw wrong('is not a PEM public key');
     const node = createPublicKey({ key: value, format: 'pem' });
-    if (key.keytype === 'ecdsa' && key.scheme === 'ecdsa-sha2-nistp256') {
-      // P-384 fails in tuf-js 5 and tough.
-      if (node.asymmetricKeyDetails?.namedCurve === 'prime256v1') return node;
-      throw wrong(`is ${node.asymmetricKeyDetails?.namedCurve ?? 'not an EC key'}, not P-256`);
+    const curve = CURVES[key.scheme];
+    if (key.keytype === 'ecdsa' && curve !== undefined) {
+      if (node.asymmetricKeyDetails?.namedCurve === curve) return node;
+      throw wrong(
+        `is ${node.asymmetricKeyDetails?.namedCurve ?? 'not an EC key'}, not ${curve === 'prime256v1' ? 'P-256' : 'P-384'}`,
+      );
     }
     if (key.keytype === 'rsa' && key.scheme === 'rsassa-pss-sha256') {
       if (node.asymmetricKeyType === 'rsa') return node;

@@ -12,7 +12,7 @@ export interface JsonObject {
 /** TUF 4.2: a public key as it stands in root and in delegations. */
 export interface PublicKey {
   readonly keytype: 'ed25519' | 'ecdsa' | 'rsa';
-  readonly scheme: 'ed25519' | 'ecdsa-sha2-nistp256' | 'rsassa-pss-sha256';
+  readonly scheme: 'ed25519' | 'ecdsa-sha2-nistp256' | 'ecdsa-sha2-nistp384' | 'rsassa-pss-sha256';
   /** Ed25519: 64 lower-case hex digits. ECDSA and RSA: PEM (SubjectPublicKeyInfo). */
   readonly keyval: { readonly public: string };
 }

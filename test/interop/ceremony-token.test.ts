@@ -6,7 +6,7 @@ import path from 'node:path';
 import { Writable } from 'node:stream';
 import { spawn } from '@lydell/node-pty';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { FileKey, KEY_ALGORITHMS, writeKeyFile } from '../../keys-ceremony/key-file.ts';
+import { FileKey, writeKeyFile } from '../../keys-ceremony/key-file.ts';
 import { openHolderKey } from '../../keys-ceremony/open-key.ts';
 import { runCeremony } from '../../keys-ceremony/program.ts';
 import { parseHolderPublicKey } from '../../keys-ceremony/public-key-file.ts';
@@ -62,7 +62,7 @@ describe.skipIf(softHsm.program === undefined)(`a token of ${softHsm.name} ${sof
   const uri = (object: string): string =>
     `pkcs11:serial=${serial};object=${object}?module-path=${hsm.modulePath}`;
 
-  test.each(KEY_ALGORITHMS)(
+  test.each(['ed25519', 'p256'] as const)(
     'holds a root key (%s) that is made, shown and signs a root',
     async (algorithm) => {
       const ceremony = path.join(folder, 'ceremony');
@@ -161,7 +161,7 @@ describe.skipIf(softHsm.program === undefined)(`a token of ${softHsm.name} ${sof
 const age = await installAge();
 
 describe.skipIf(age.program === undefined)(`${age.name} ${age.reason}`, () => {
-  test.each(KEY_ALGORITHMS)('opens a key file (%s) at work factor 18', async (algorithm) => {
+  test.each(['ed25519', 'p256'] as const)('opens a key file (%s) at work factor 18', async (algorithm) => {
     const key = await FileKey.generate(algorithm, (bytes) => crypto.getRandomValues(new Uint8Array(bytes)));
     await mkdir(path.join(folder, 'stick'));
     const passphrase = 'tango Whisky 41 lattice / obsolete marmot % quill';

@@ -54,6 +54,8 @@ export class Computer {
   readonly folder: string;
   /** Milliseconds since the epoch. */
   now = NOW;
+  /** Of holders whose key does not follow from their name. */
+  readonly keys = new Map<string, HolderKey>();
   readonly #seed: string;
   #random = 0;
 
@@ -76,7 +78,7 @@ export class Computer {
           .digest()
           .subarray(0, bytes),
       terminal: new ScriptedTerminal(answers, (line) => err.push(`${line}\n`)),
-      openKey: (reference) => heldKey(basename(reference)),
+      openKey: async (reference) => this.keys.get(basename(reference)) ?? heldKey(basename(reference)),
     });
     return { status, stdout: out.join(''), stderr: err.join('') };
   }
@@ -130,6 +132,8 @@ export interface PlanOptions {
   readonly targets?: string;
   readonly bins?: string;
   readonly online?: readonly string[];
+  /** Kinds of keys, for `allow-algorithms`. */
+  readonly allow?: string;
   /** Days after NOW. */
   readonly day?: number;
 }
@@ -152,6 +156,7 @@ export function planText(ceremony: string, options: PlanOptions = {}): string {
     `root: ${options.root ?? '{ threshold: 2, expires-in: 365d }'}`,
     `targets: ${options.targets ?? ONE_TIME}`,
     `bins: ${options.bins ?? ONE_TIME_BINS}`,
+    ...(options.allow === undefined ? [] : [`allow-algorithms: [${options.allow}]`]),
     `online: [${(options.online ?? ['online-1']).map((name) => `{ key: ${name}.pub.json }`).join(', ')}]`,
     '',
   ].join('\n');
