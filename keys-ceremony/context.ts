@@ -22,6 +22,8 @@ export interface CeremonyContext {
   readonly terminal?: Terminal;
   /** How private keys of holders are opened. */
   readonly openKey?: OpenHolderKey;
+  /** log2 of scrypt's cost for what a passphrase encrypts; 18 by default, lower only in tests. */
+  readonly workFactor?: number;
 }
 
 /** What a command found out: one document for --json, and the same for people. */

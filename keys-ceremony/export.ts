@@ -54,13 +54,17 @@ export async function filesBelow(folder: string): Promise<string[]> {
  * Encrypts an archive with a passphrase, as `age --passphrase` does, and opens the result again before it is trusted.
  * @throws CountersignError `secret-unreadable` when the passphrase is empty, `internal` when it does not open.
  */
-export async function encryptArchive(tar: Uint8Array, passphrase: string): Promise<Uint8Array> {
+export async function encryptArchive(
+  tar: Uint8Array,
+  passphrase: string,
+  workFactor = DEFAULT_WORK_FACTOR,
+): Promise<Uint8Array> {
   if (passphrase === '') {
     throw new CountersignError('secret-unreadable', 'an archive is not encrypted under an empty passphrase');
   }
   const encrypter = new Encrypter();
   encrypter.setPassphrase(passphrase);
-  encrypter.setScryptWorkFactor(DEFAULT_WORK_FACTOR);
+  encrypter.setScryptWorkFactor(workFactor);
   const encrypted = await encrypter.encrypt(tar);
   const decrypter = new Decrypter();
   decrypter.addPassphrase(passphrase);

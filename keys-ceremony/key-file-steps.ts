@@ -141,7 +141,7 @@ export async function restoreHolderKey(
 }
 
 async function protect(
-  { random }: CeremonyContext,
+  { random, workFactor }: CeremonyContext,
   terminal: Terminal,
   key: FileKey,
   name: string,
@@ -149,7 +149,7 @@ async function protect(
 ): Promise<void> {
   const passphrase = await choosePassphrase(`the key of ${name}`, terminal, random);
   terminal.say(`encrypting the key and opening it again, to be sure; this takes some seconds`);
-  await writeKeyFile(file, key, passphrase);
+  await writeKeyFile(file, key, passphrase, workFactor);
 }
 
 type Public = Omit<HolderPublicKey, 'keyid'> & { readonly file?: string };

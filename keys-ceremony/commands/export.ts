@@ -75,6 +75,7 @@ async function exportEverything(
   const encrypted = await encryptArchive(
     tar,
     await choosePassphrase('the archive', terminal, context.random),
+    context.workFactor,
   );
   await writeOnce(path.dirname(to), path.basename(to), encrypted);
   const sha256 = sha256Hex(encrypted);

@@ -102,6 +102,7 @@ async function runIn(
     clock: { now: () => NOW, sleep: () => Promise.resolve() },
     random,
     terminal,
+    workFactor: 10,
     openKey: (reference) => Promise.resolve(holderKey(keys, reference)),
   };
   const status = await runCeremony(args, context);

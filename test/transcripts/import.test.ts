@@ -38,7 +38,7 @@ async function command(
   // A newer Node's read() gives one chunk at a time.
   const text = (stream: PassThrough): string => {
     let all = '';
-    for (let chunk: unknown; (chunk = stream.read()) !== null;) all += String(chunk);
+    for (let chunk: unknown; (chunk = stream.read()) !== null;) all += (chunk as Buffer).toString();
     return all;
   };
   return { status, out: text(stdout), err: text(stderr) };
@@ -49,7 +49,12 @@ test(
   { timeout: 90_000 },
   async () => {
     const cwd = await tempDir();
-    await generateKeyFile({ path: join(cwd, 'online.key'), passphrase: PASSPHRASE, algorithm: 'ed25519' });
+    await generateKeyFile({
+      path: join(cwd, 'online.key'),
+      passphrase: PASSPHRASE,
+      algorithm: 'ed25519',
+      workFactor: 10,
+    });
     const signer = await openFileSigner({ path: join(cwd, 'online.key'), passphrase: PASSPHRASE });
     const offlineKeys = await makeOfflineKeys(1);
     const now = systemClock.now();
