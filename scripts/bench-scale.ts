@@ -17,7 +17,7 @@ import { liveThrough } from './scale/week.ts';
 const FULL = {
   bins: 16_384,
   sizes: [100_000, 1_000_000, PYPI_FILES],
-  weekOf: 1_000_000,
+  weekOf: 100_000,
   days: 7,
   publications: 500,
 };
@@ -51,9 +51,9 @@ const STAGES = {
     keep('service', await serviceLife(folderOf(Math.max(...plan.sizes)), plan.publications));
   },
   week: async () => {
-    // The service's publications were of the index of PyPI's size; a week is written where a bin is small.
+    // As many bins as the index of PyPI's size has, and the same work at the same times, with less in each.
     const week = await liveThrough(folderOf(plan.weekOf), plan.days, (hour) => {
-      if (hour % 12 === 0) console.log(`bench: hour ${hour}`);
+      if (hour > 0) console.log(`bench: hour ${hour}`);
     });
     keep('week', week);
   },

@@ -26,6 +26,7 @@ import { installMoto, installOpenBao } from './interop/key-services.ts';
 import { renewalUnderLoad } from './interop/python-tuf.ts';
 import { installNginx } from './interop/nginx.ts';
 import { installPip } from './interop/real-pip.ts';
+import { installPypiServer } from './interop/pypi-server.ts';
 import { run } from './interop/run.ts';
 import { installSoftHsm } from './interop/softhsm.ts';
 
@@ -105,6 +106,9 @@ try {
   await perform(await installMoto(), [{ what: 'AWS KMS', work: () => namedSuites('kms-signer') }]);
   await perform(await installPip(), [
     { what: 'installs through the proxy', work: () => namedSuites('proxy-pip') },
+  ]);
+  await perform(await installPypiServer(), [
+    { what: 'back-signing of real wheels', work: () => namedSuites('backsign-sources') },
   ]);
   await perform(await conformanceSuite(), [{ what: 'countersign client', work: checkConformance }]);
   await perform(await newestNode(), [{ what: 'npm test', work: wholeSuite }]);
@@ -187,7 +191,7 @@ async function s3Suite(node: string): Promise<string> {
   const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.interop.config.ts'];
   vitest.push(
     '--exclude=test/interop/postgres-*',
-    '--exclude=test/interop/{chaos,shared-work,clients,mirror,unusual-key}.test.ts',
+    '--exclude=test/interop/{chaos,shared-work,clients,mirror,unusual-key,backsign-sources}.test.ts',
     '--exclude=test/interop/{vault,signer,pkcs11,kms,ceremony}-*',
   );
   const output = await run(node, vitest, { env: { NO_COLOR: '1' }, timeoutMs: SUITE_MS });

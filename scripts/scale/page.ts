@@ -3,6 +3,7 @@ import { cpus, release, totalmem, type } from 'node:os';
 import process from 'node:process';
 import { svgChart } from './chart.ts';
 import type { Growth } from './growth.ts';
+import type { Taken } from './measured-process.ts';
 import type { PeerRun } from './peer.ts';
 import type { ServiceLife } from './service-life.ts';
 import type { Week } from './week.ts';
@@ -47,6 +48,7 @@ function growthSection(growth: readonly Growth[]): string {
     seconds(backsign.seconds),
     `${seconds(steps.read)} + ${seconds(steps.sort)} + ${seconds(steps.sign)}`,
     seconds(backsign.cpuSeconds),
+    share(backsign),
     count(files / backsign.seconds),
     mb(backsign.peakMb),
     `${(metadataBytes / 1e9).toFixed(2)} GB`,
@@ -59,6 +61,7 @@ function growthSection(growth: readonly Growth[]): string {
     'back-signing',
     'read + sort + sign',
     'CPU',
+    'of all cores',
     'files/s',
     'peak memory',
     'metadata',
@@ -85,21 +88,25 @@ in the public bins afterwards, and \`fsck\` found no rule broken.${
       : ` python-tuf refreshed in ${client.refreshSeconds.toFixed(2)} s and found ${count(client.found)} files drawn at random in ${client.lookupSeconds.toFixed(1)} s.`
   }
 
+Where a run had much less than all cores, the machine did other work too, or the disk was waited for: compare the
+seconds of the processor, which hardly depend on it.
+
 The time has a part that belongs to the bins (each is signed, verified, written with \`fsync\` and read back, whatever is in it) and a
 part that belongs to the files: ${perFile(growth)}.
 `;
 }
 
-/** Seconds between the smallest and the largest list, by file. */
+/** Seconds of the processor between the smallest and the largest list, by file. */
 function perFile(growth: readonly Growth[]): string {
   const [first, last] = [growth[0], growth.at(-1)];
   if (first === undefined || last === undefined || first === last) return 'not measured';
-  const each = ((last.backsign.seconds - first.backsign.seconds) / (last.files - first.files)) * 1e6;
+  const [least = 0, most = 0] = [first, last].map(({ backsign }) => backsign.cpuSeconds);
+  const each = ((most - least) / (last.files - first.files)) * 1e6;
   const middle = growth.slice(1, -1).map(({ files, backsign }) => {
-    const expected = first.backsign.seconds + ((files - first.files) * each) / 1e6;
-    return `a straight line between the first row and the last gives ${seconds(expected)} for ${count(files)} files, measured were ${seconds(backsign.seconds)}`;
+    const expected = least + ((files - first.files) * each) / 1e6;
+    return `on a straight line between the first row and the last, ${count(files)} files would take ${seconds(expected)} of the processor; they took ${seconds(backsign.cpuSeconds)}`;
   });
-  return [`${each.toFixed(1)} µs for each further file`, ...middle].join('; ');
+  return [`${each.toFixed(1)} µs of the processor for each further file`, ...middle].join('; ');
 }
 
 function serviceSection({ startMs, publications, publicationsPerSecond, peakMb }: ServiceLife): string {
@@ -119,7 +126,7 @@ function weekSection(week: Week): string {
   const [signed, written] = figures;
   return `## A week of renewals
 
-The publisher's own code lived through ${days} simulated days with ${count(bins)} bins that expire daily, on a store and a ledger on disk; only
+The publisher's own code lived through ${days} simulated days with ${count(bins)} bins that expire daily, on a store and a ledger of files; only
 the clock was not real. It took ${seconds(week.seconds)}. Figures are of the second day and later.
 
 | by minute | average | highest | ratio |
@@ -147,8 +154,8 @@ function peerSection({ bins, own, peer }: PeerRun): string {
 RSTUF's way, on ${count(peer.files)} of these files and ${count(bins)} bins: its command line's import into the database, its worker's publication of
 what the database holds, with the same statements and steps, done with SQLAlchemy and python-tuf ${peer.version}
 (\`scripts/scale/peer.py\`). Its worker is not published as a package that could be installed here. The database is SQLite in the same
-process, which answers sooner than a server; there is no HTTP, no broker, no fsync of its metadata, and nothing is verified
-after it was signed. All of that is in countersign's figure.
+process, which answers sooner than a server; its HTTP, broker and Redis are left out, its metadata are not fsynced, and nothing
+is verified after it was signed. countersign's figure has every fsync, and every signature verified.
 
 | | seconds | files/s |
 | - | - | - |
@@ -194,6 +201,11 @@ function growthPicture(growth: readonly Growth[]): string {
         name: 'countersign backsign',
         form: 'line',
         points: growth.map(({ files, backsign }) => [files, backsign.seconds]),
+      },
+      {
+        name: 'its seconds of the processor',
+        form: 'line',
+        points: growth.map(({ files, backsign }) => [files, backsign.cpuSeconds ?? 0]),
       },
       {
         name: 'countersign fsck',
@@ -255,6 +267,11 @@ function count(value: number): string {
 
 function seconds(value: number | undefined): string {
   return value === undefined ? '–' : `${value.toFixed(1)} s`;
+}
+
+/** What a run had of the machine's processors. */
+function share({ seconds: wall, cpuSeconds }: Taken): string {
+  return cpuSeconds === undefined ? '–' : `${Math.round((cpuSeconds / wall / cpus().length) * 100)} %`;
 }
 
 function mb(value: number | undefined): string {

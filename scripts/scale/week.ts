@@ -1,5 +1,5 @@
 // A week in the life of a repository, in simulated time and with nothing else simulated: the publisher's own code renews,
-// signs, writes and collects garbage, on a ledger and a store on disk. It is looked at twice a minute.
+// signs, writes and collects garbage, on a ledger and a store of files. It is looked at twice a minute.
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -22,6 +22,9 @@ const DAY_MS = 24 * HOUR_MS;
 
 /** Milliseconds between two looks of the publisher. */
 const STEP_MS = 30 * SECOND_MS;
+
+/** Milliseconds between two collections of garbage: rarer than the service's, which looks every hour. */
+const COLLECT_MS = 12 * HOUR_MS;
 
 /** Publications before the first whole cycle are not what every day is like. */
 const SETTLED_AFTER_MS = DAY_MS;
@@ -91,7 +94,6 @@ export async function liveThrough(
   const from = clock.time;
   for (; clock.time < from + days * DAY_MS; clock.time += STEP_MS) {
     const minute = Math.floor((clock.time - from) / MINUTE_MS);
-    await takeLease(ledger, clock, holder);
     for (let report = await term.publish(); report !== undefined; report = await term.publish()) {
       const { intent } = report.plan;
       for (const { bin } of intent.bins) expires[bin] = parseExpires(intent.expires.bin);
@@ -102,7 +104,8 @@ export async function liveThrough(
     written.bytes = 0;
     const earliest = expires.reduce((least, each) => Math.min(least, each), Number.POSITIVE_INFINITY);
     leastLeft = Math.min(leastLeft, (earliest - clock.time) / DAY_MS);
-    if ((clock.time - from) % HOUR_MS === 0) {
+    if ((clock.time - from) % COLLECT_MS === 0) {
+      await takeLease(ledger, clock, holder);
       const { removed, removedBytes } = await collectGarbage({
         ...ports,
         snapshotsMs: DAY_MS,

@@ -171,6 +171,33 @@ describe('lists', () => {
     });
   });
 
+  test('a compression bomb costs time, not memory', async () => {
+    const megabyte = 1024 * 1024;
+    const before = process.memoryUsage().arrayBuffers;
+    const [oneLine, emptyLines] = [Buffer.alloc(96 * megabyte, 'x'), Buffer.alloc(8 * megabyte, '\n')];
+    const bomb = gzipSync(
+      Buffer.concat([Buffer.from(`${line('a')}\n`), oneLine, emptyLines, Buffer.from(line('b'))]),
+    );
+    expect(bomb.length).toBeLessThan(megabyte);
+    const { read, prepared } = await runOf(bomb);
+    expect(prepared.files).toBe(2);
+    expect(read.refused).toMatchObject({
+      count: 1,
+      described: [{ file: 'list', line: 2, reason: 'has more than 65536 bytes' }],
+    });
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(200 * megabyte);
+  });
+
+  test('a list in zstd is read, or refused with what can read it', async () => {
+    const run = runOf(Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, 0, 0, 0]));
+    await expect(run).rejects.toMatchObject({
+      code: 'manifest-invalid',
+      message: expect.stringMatching(
+        /list is compressed with zstd, which Node.js .* cannot read|list cannot be read/,
+      ) as string,
+    });
+  });
+
   test('a first line of no known form is refused', () => {
     expect(() => detectFormat('hello world', 'list')).toThrow(/neither an object of NDJSON/);
     expect(splitRow('"a,""b""",c', ',')).toEqual(['a,"b"', 'c']);
