@@ -47,7 +47,9 @@ describe.each(clients)('$name $component.reason', ({ kind, component: { program 
     const keys = [...(parseBundle(bundleBytes).roots[0]?.signed.keys.values() ?? [])];
     const lost = keys.flatMap((key) => clientsThatCannotRead(key));
     expect(lost).not.toEqual([]);
-    if (lost.includes(ruleName(kind.name))) await expect(attempt).rejects.toThrow();
+    // The rule speaks of the oldest version that is in use: tuf-js learned it with 6.
+    const isLost = lost.includes(ruleName(kind.name)) && !/^tuf-js [6-9]/.test(kind.name);
+    if (isLost) await expect(attempt).rejects.toThrow();
     else expect(await attempt).toMatchObject({ root: 1 });
   });
 });
