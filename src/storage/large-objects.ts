@@ -1,5 +1,5 @@
 // Objects of any size, for target files: the second port of a store, beside store.ts, for what must never be whole in
-// memory. Names are the same names. test/contracts/large-objects.contract.ts is the suite that every adapter passes.
+// memory. Names are the same names. Adapters are tested in test/contracts/file-large-objects.test.ts and test/interop/mirror.test.ts.
 //
 // All methods may be called concurrently. Every failure that is not listed at a method is `store-unavailable`.
 
