@@ -1,10 +1,17 @@
 import { defineConfig } from 'vitest/config';
 
+// The threads of a publication load the sources by themselves: Node 20 needs to be told how.
+const HOOKS = new URL('support/typescript-hooks.js', import.meta.url).href;
+const REGISTER = `data:text/javascript,import{register}from"node:module";register(${JSON.stringify(HOOKS)})`;
+
 export default defineConfig({
   root: new URL('..', import.meta.url).pathname,
   test: {
     include: ['test/**/*.test.ts'],
     exclude: ['test/interop/**'],
+    execArgv: ['--import', REGISTER],
+    // More than there are cores: many tests wait for programs that they started.
+    maxWorkers: 3,
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },

@@ -3,14 +3,12 @@ import { isAscii, isUtf8 } from 'node:buffer';
 import { entryOfClaim, type Claim } from './claim.ts';
 import { partitionLayout, type PartitionLayout } from './layout.ts';
 import { RECORD_HEADER_BYTES, writeRecordHeader } from './record.ts';
+import { DESCRIBED } from './refusals.ts';
 import { hashFile } from './sources/hash-file.ts';
 import { parseLine, type LineFormat } from './sources/line-format.ts';
 
 /** Bytes of a line: a path, custom data and columns that nobody asked for fit in. */
 export const MAX_LINE_BYTES = 65_536;
-
-/** Refusals of one block that are described; the others are counted. */
-const DESCRIBED = 100;
 
 interface BlockPlace {
   /** Number of the source, from 0. */

@@ -2,7 +2,7 @@
 // of nothing but faults does not fill the memory.
 
 /** Refusals that are described. */
-const DESCRIBED = 10_000;
+export const DESCRIBED = 10_000;
 
 export interface RefusedLine {
   /** As the operator gave it. */

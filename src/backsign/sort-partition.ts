@@ -31,7 +31,7 @@ export interface SortedPartition {
   readonly conflicts: readonly Conflict[];
 }
 
-/** Conflicts of one partition that are described; the others are counted. */
+/** Conflicts of one partition that are described; the others are counted. 256 partitions come to more than a report holds. */
 const DESCRIBED = 100;
 
 const COMMA = 0x2c;

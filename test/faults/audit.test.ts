@@ -114,7 +114,7 @@ describe('a log', () => {
     await publishPaths(repository, ['a/1']);
     await repository.ledger.close();
     const database = new Database(file);
-    database.exec('DROP TABLE audit; PRAGMA user_version = 2');
+    database.exec('DROP TABLE audit; DROP TABLE shares; PRAGMA user_version = 2');
     database.close();
     const ledger = await openSqliteLedger(file);
     const now = { ...repository, ledger, ports: { ...repository.ports, ledger, history: ledger } };
