@@ -31,7 +31,8 @@ const THREADS = 2;
 const RUNS = 3;
 const ONE_BY_ONE = 50;
 const SINGLES = { requestsPerSecond: 25, eventsPerRequest: 1, seconds: 20 };
-const SUSTAINED = { requestsPerSecond: 50, eventsPerRequest: 10 };
+/** More than is promised: an open loop that offers just that much can never be found to have published it. */
+const SUSTAINED = { requestsPerSecond: 55, eventsPerRequest: 10 };
 const PAGE = 'docs/performance.md';
 
 async function measure(plan: Plan, cache: string, folder: string): Promise<StackFigures> {

@@ -25,7 +25,7 @@ export function scalePage({ growth, peer, service, week }: ScaleFigures, at: num
   return [
     `# At PyPI's size
 
-Every number on this page was written by \`npm run bench:scale\` on ${new Date(at).toISOString().slice(0, 10)}; nothing is edited by hand.
+Every number on this page was written by \`npm run bench:scale\` on ${new Date(at).toISOString().slice(0, 10)}.
 \`npm run bench:scale\` needs 30 GB of free disk space, \`python3\` for the peer and the client, and half an hour of a
 machine that does nothing else; \`npm run bench:scale -- STAGE…\` does only some of \`growth\`, \`service\`, \`week\`, \`peer\`, and
 \`-- page\` writes this page anew. Machine: ${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, ${type()} ${release()}, Node.js ${process.version}.
@@ -127,7 +127,8 @@ function weekSection(week: Week): string {
   return `## A week of renewals
 
 The publisher's own code lived through ${days} simulated days with ${count(bins)} bins that expire daily, on a store and a ledger of files; only
-the clock was not real. It took ${seconds(week.seconds)}. Figures are of the second day and later.
+the clock was not real. The index is the smallest of those above, without uploads, and \`gc\` runs every twelve hours, not every hour. It
+took ${seconds(week.seconds)}. Figures are of the second day and later.
 
 | by minute | average | highest | ratio |
 | --------- | ------- | ------- | ----- |

@@ -44,11 +44,12 @@ export function stackPartOf(page: string): string {
 export function missedByStack(figures: readonly StackFigures[]): string[] {
   return figures.flatMap(({ bins, targetsPerBin, singles, sustained, backlog }) => {
     const index = `${bins} bins of ${targetsPerBin}`;
-    const best = Math.max(sustained.eventsPerSecond, median(backlog));
+    // Both must do: what is sustained under a steady load, and what a backlog is worked off with.
+    const least = Math.min(sustained.eventsPerSecond, median(backlog));
     const late = percentile(singles.latencyMs, 0.95);
     return [
-      ...(best < PROMISED_PER_SECOND
-        ? [`${index}: ${rounded(best)} events/s, at least ${PROMISED_PER_SECOND}`]
+      ...(least < PROMISED_PER_SECOND
+        ? [`${index}: ${rounded(least)} events/s, at least ${PROMISED_PER_SECOND}`]
         : []),
       ...(late > PROMISED_MS
         ? [`${index}: 95 % public within ${rounded(late)} ms, at most ${PROMISED_MS}`]
