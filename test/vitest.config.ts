@@ -1,6 +1,7 @@
+import process from 'node:process';
 import { defineConfig } from 'vitest/config';
 
-// The threads of a publication load the sources by themselves: Node 20 needs to be told how.
+// The threads of a publication load the sources by themselves: Node before 24 needs to be told how.
 const HOOKS = new URL('support/typescript-hooks.js', import.meta.url).href;
 const REGISTER = `data:text/javascript,import{register}from"node:module";register(${JSON.stringify(HOOKS)})`;
 
@@ -9,7 +10,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     exclude: ['test/interop/**'],
-    execArgv: ['--import', REGISTER],
+    execArgv: Number.parseInt(process.versions.node) < 24 ? ['--import', REGISTER] : [],
     // More than there are cores: many tests wait for programs that they started.
     maxWorkers: 3,
     testTimeout: 30_000,
