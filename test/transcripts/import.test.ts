@@ -1,9 +1,7 @@
 // countersign import and renew as an operator types them, in this process: without a service, and beside one.
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
-import { runCli } from '../../src/cli/program.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { generateKeyFile } from '../../src/signing/key-file.ts';
 import { openFileSigner } from '../../src/signing/file-signer.ts';
@@ -11,6 +9,7 @@ import { openSqliteLedger } from '../../src/ledger/sqlite-ledger.ts';
 import { openFileStore } from '../../src/storage/file-store.ts';
 import { BinLayout } from '../../src/tuf/bins.ts';
 import { serializeBundle } from '../../src/tuf/bundle.ts';
+import { runInProcess, type CommandOutcome } from '../support/cli-command.ts';
 import { nextBundle } from '../support/next-ceremony.ts';
 import { expectSound } from '../support/oracle.ts';
 import { makeOfflineKeys, testBundle } from '../support/repository.ts';
@@ -18,31 +17,8 @@ import { tempDir } from '../support/temp-dir.ts';
 
 const PASSPHRASE = 'seven words that nobody would ever guess';
 
-async function command(
-  cwd: string,
-  ...args: readonly string[]
-): Promise<{ status: number; out: string; err: string }> {
-  const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
-  const status = await runCli(args, {
-    cwd,
-    env: { COUNTERSIGN_SIGNER_PASSPHRASE: PASSPHRASE },
-    stdin,
-    stdout,
-    stderr,
-    clock: systemClock,
-    process: { host: 'test', pid: process.pid, startedAt: 1 },
-    random: () => 0.5,
-    newId: () => 'id',
-    stopRequested: () => new Promise(() => undefined),
-  });
-  // A newer Node's read() gives one chunk at a time.
-  const text = (stream: PassThrough): string => {
-    let all = '';
-    for (let chunk: unknown; (chunk = stream.read()) !== null;) all += (chunk as Buffer).toString();
-    return all;
-  };
-  return { status, out: text(stdout), err: text(stderr) };
-}
+const command = (cwd: string, ...args: readonly string[]): Promise<CommandOutcome> =>
+  runInProcess(cwd, { COUNTERSIGN_SIGNER_PASSPHRASE: PASSPHRASE }, args);
 
 test(
   "import and renew without a service; refusals have the publisher's reason",

@@ -1,32 +1,11 @@
 // countersign plan, and whether it tells the truth: its sizes beside those of a repository that was really built.
-import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
-import { runCli } from '../../src/cli/program.ts';
-import { systemClock } from '../../src/lib/clock.ts';
 import { bestBinCount, clientCost, dayCost, metadataSizes } from '../../src/tuf/overhead.ts';
+import { runInProcess, type CommandOutcome } from '../support/cli-command.ts';
 import { accept, foundRepository, publishAll, targetOf } from '../support/repository.ts';
 
-async function plan(...args: readonly string[]): Promise<{ status: number; out: string; err: string }> {
-  const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
-  const status = await runCli(['plan', ...args], {
-    cwd: '/',
-    env: {},
-    stdin,
-    stdout,
-    stderr,
-    clock: systemClock,
-    process: { host: 'test', pid: process.pid, startedAt: 1 },
-    random: () => 0.5,
-    newId: () => 'id',
-    stopRequested: () => new Promise(() => undefined),
-  });
-  const text = (stream: PassThrough): string => {
-    let all = '';
-    for (let chunk: unknown; (chunk = stream.read()) !== null;) all += (chunk as Buffer).toString();
-    return all;
-  };
-  return { status, out: text(stdout), err: text(stderr) };
-}
+const plan = (...args: readonly string[]): Promise<CommandOutcome> =>
+  runInProcess('/', {}, ['plan', ...args]);
 
 test.each(['succinct', 'prefixes'] as const)(
   'a repository that was built: %s',

@@ -1,45 +1,22 @@
 // Another number of bins as an operator asks for it: looked at first, then imported, without a service.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
-import { runCli } from '../../src/cli/program.ts';
 import { openSqliteLedger } from '../../src/ledger/sqlite-ledger.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { openFileSigner } from '../../src/signing/file-signer.ts';
 import { generateKeyFile } from '../../src/signing/key-file.ts';
 import { BinLayout } from '../../src/tuf/bins.ts';
 import { serializeBundle } from '../../src/tuf/bundle.ts';
+import { runInProcess, type CommandOutcome } from '../support/cli-command.ts';
 import { nextBundle } from '../support/next-ceremony.ts';
 import { makeOfflineKeys, targetOf, testBundle } from '../support/repository.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const PASSPHRASE = 'seven words that nobody would ever guess';
 
-async function command(
-  cwd: string,
-  ...args: readonly string[]
-): Promise<{ status: number; out: string; err: string }> {
-  const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
-  const status = await runCli(args, {
-    cwd,
-    env: { COUNTERSIGN_SIGNER_PASSPHRASE: PASSPHRASE },
-    stdin,
-    stdout,
-    stderr,
-    clock: systemClock,
-    process: { host: 'test', pid: process.pid, startedAt: 1 },
-    random: () => 0.5,
-    newId: () => 'id',
-    stopRequested: () => new Promise(() => undefined),
-  });
-  const text = (stream: PassThrough): string => {
-    let all = '';
-    for (let chunk: unknown; (chunk = stream.read()) !== null;) all += (chunk as Buffer).toString();
-    return all;
-  };
-  return { status, out: text(stdout), err: text(stderr) };
-}
+const command = (cwd: string, ...args: readonly string[]): Promise<CommandOutcome> =>
+  runInProcess(cwd, { COUNTERSIGN_SIGNER_PASSPHRASE: PASSPHRASE }, args);
 
 test('4 bins become 16', { timeout: 180_000 }, async () => {
   const cwd = await tempDir();
