@@ -12,6 +12,7 @@ import { expiresAt } from '../publish/plan.ts';
 import type { BacksignDesk, BacksignPorts } from '../publish/prepared-files.ts';
 import { sealSnapshot } from '../publish/seal.ts';
 import { signersNamedBy } from '../publish/signers.ts';
+import { snapshotEditOf } from '../publish/snapshot-edit.ts';
 import { publicBin } from '../publish/verified-reads.ts';
 import type { BinProblem, IndexedBin, SignJob } from './bin-work.ts';
 import type { Crew } from './crew.ts';
@@ -133,13 +134,7 @@ export class Backsigner implements BacksignDesk {
     const partitions = byPartition(prepared)
       .map((bins, number) => ({ number, bins: bins.filter(({ bin }) => wanted.has(bin)) }))
       .filter(({ bins }) => bins.length > 0);
-    const next = snapshot.edit({
-      version: intent.snapshot,
-      expires: intent.expires.snapshot,
-      targetsVersion: intent.roles.targets,
-      binsVersion: intent.roles.bins,
-      bins: intent.bins,
-    });
+    const next = snapshot.edit(snapshotEditOf(intent));
     const { crew } = this.#options;
     const bins = binPorts(ports, published);
     const nextDigests = digests.slice();

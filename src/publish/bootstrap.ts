@@ -17,6 +17,7 @@ import { takeLease, type LeaseTaker } from './lease.ts';
 import { expiresAt } from './plan.ts';
 import { sealedBundle, sealSnapshot } from './seal.ts';
 import type { Lifetimes } from './settings.ts';
+import { snapshotEditOf } from './snapshot-edit.ts';
 import { loadTimestamp, offlineRoles } from './verified-reads.ts';
 import { writeBins } from './write-bins.ts';
 import { writeOnce } from './write.ts';
@@ -86,13 +87,7 @@ async function found(
     ({ version }) => Promise.resolve(BinDocument.empty(version, intent.expires.bin)),
     (done) => ports.progress?.(done, intent.bins.length),
   );
-  const snapshot = SnapshotDocument.first(bundle.layout, {
-    version: intent.snapshot,
-    expires: intent.expires.snapshot,
-    targetsVersion: intent.roles.targets,
-    binsVersion: intent.roles.bins,
-    bins: intent.bins,
-  });
+  const snapshot = SnapshotDocument.first(bundle.layout, snapshotEditOf(intent));
   const sealed = await sealSnapshot([signer], roles, snapshot);
   const timestamp = interrupted === undefined ? undefined : await loadTimestamp(store, roles);
   await publishSnapshot(ports, roles, { intent, changes: [] }, digests, sealed, timestamp);

@@ -16,6 +16,7 @@ import { isShared, writeShared, type SharePorts } from './shared-bins.ts';
 import { sealSnapshot, sealTimestamp, type SealedFile } from './seal.ts';
 import { signersNamedBy, type Signers } from './signers.ts';
 import { writePages } from './simple-pages.ts';
+import { snapshotEditOf } from './snapshot-edit.ts';
 import { publicBin, type OfflineRoles, type PublicTimestamp } from './verified-reads.ts';
 import { replaceTimestamp, writeOnce } from './write.ts';
 
@@ -59,13 +60,7 @@ export async function complete(
   bins: BinSession,
 ): Promise<Published> {
   const { roles, snapshot, timestamp, digests } = before;
-  const next = snapshot.edit({
-    version: intent.snapshot,
-    expires: intent.expires.snapshot,
-    targetsVersion: intent.roles.targets,
-    binsVersion: intent.roles.bins,
-    bins: intent.bins,
-  });
+  const next = snapshot.edit(snapshotEditOf(intent));
   const own = (members: readonly BinVersion[]): Promise<readonly string[]> =>
     bins.write(roles, binsToWrite(before, { intent: { ...intent, bins: members }, changes }));
   const plan = { intent, changes, ...(pages === undefined ? {} : { pages }) };

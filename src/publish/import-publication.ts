@@ -27,6 +27,7 @@ import type { Lifetimes } from './settings.ts';
 import { signersNamedBy, type Signers } from './signers.ts';
 import type { RoleTrust } from '../tuf/threshold.ts';
 import { writePages } from './simple-pages.ts';
+import { snapshotEditOf } from './snapshot-edit.ts';
 import { basesOf, type OfflineRoles, type PublicTimestamp } from './verified-reads.ts';
 import { writeBins } from './write-bins.ts';
 import { replaceTimestamp, writeOnce } from './write.ts';
@@ -115,11 +116,7 @@ export async function completeImport(
           rebuild(bin, version, intent.expires.bin),
         );
   const snapshot = published.snapshot.edit({
-    version: intent.snapshot,
-    expires: intent.expires.snapshot,
-    targetsVersion: intent.roles.targets,
-    binsVersion: intent.roles.bins,
-    bins: intent.bins,
+    ...snapshotEditOf(intent),
     ...(rebuild === undefined ? {} : { prepares: roles.binTrust.layout }),
     // No client trusts a snapshot of before any more: the names of former layouts may go.
     forgetsFormer: overwrite && sharesNoKey(published.roles.snapshotTrust, roles.snapshotTrust),

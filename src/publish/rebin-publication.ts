@@ -9,6 +9,7 @@ import { alignedBins, type BinLayout } from '../tuf/bins.ts';
 import { MAX_SIGNED_BYTES } from './bin-room.ts';
 import { writeAndPublish, type CommitPorts, type Published } from './commit.ts';
 import type { RebinStep } from './rebin.ts';
+import { snapshotEditOf } from './snapshot-edit.ts';
 import { basesOf, type BaseDocument, type PublicBins } from './verified-reads.ts';
 import { writeBins } from './write-bins.ts';
 
@@ -143,11 +144,7 @@ export async function completePreparation(
 ): Promise<Published> {
   const { roles, snapshot, timestamp } = published;
   const next = snapshot.edit({
-    version: intent.snapshot,
-    expires: intent.expires.snapshot,
-    targetsVersion: intent.roles.targets,
-    binsVersion: intent.roles.bins,
-    bins: intent.bins,
+    ...snapshotEditOf(intent),
     prepares: layout,
   });
   const own = (bins: readonly BinVersion[]): Promise<string[]> =>
