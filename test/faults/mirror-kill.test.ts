@@ -3,43 +3,19 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { targetObjects } from '../../src/client/mirror/object-names.ts';
-import { verifyCopy } from '../../src/client/mirror/verify.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { openFileLargeObjects } from '../../src/storage/file-large-objects.ts';
 import { openFileStore } from '../../src/storage/file-store.ts';
-import type { LargeObjects } from '../../src/storage/large-objects.ts';
-import { ReadDirectory } from '../../src/storage/read-directory.ts';
-import type { ObjectStore } from '../../src/storage/store.ts';
+import { breakAfter } from '../support/broken-stores.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { mirrorBench } from '../support/mirror-bench.ts';
-import { expectSound } from '../support/oracle.ts';
 import { accept, foundRepository, publishAll, publishPaths } from '../support/repository.ts';
 import { serveRepository, type RepositoryServer } from '../support/repository-server.ts';
 import { runCommand } from '../support/service-process.ts';
 import { tempDir } from '../support/temp-dir.ts';
+import { isWholeMirror } from '../support/whole-mirror.ts';
 
 const KILLS = process.env['SLOW'] === undefined ? 3 : 100;
-
-/** What a client that knows nothing but the root sees, with every file that is named; false: nothing is shown yet. */
-async function isWhole(directory: string, rootBytes: Uint8Array, clock = systemClock): Promise<boolean> {
-  const store = await openFileStore(directory);
-  if ((await store.get('metadata/timestamp.json', 100_000)) === undefined) return false;
-  await expectSound({ store, clock, rootBytes, mirror: true });
-  const copy = await ReadDirectory.open(directory);
-  const faults: unknown[] = [];
-  await verifyCopy({
-    metadata: copy,
-    rootBytes,
-    clock,
-    targets: { files: copy, objects: targetObjects },
-    complete: true,
-    progress: () => undefined,
-    fault: (fault) => faults.push(fault),
-  });
-  expect(faults).toEqual([]);
-  return true;
-}
 
 test(
   `killed ${KILLS} times at moments drawn by lot, it always shows a whole repository`,
@@ -58,7 +34,7 @@ test(
     const command = ['mirror', ...upstream, ...targets, '--to', mirrored, '--grace', '1s', '--json'];
     // Something is shown before the first kill: otherwise there would be nothing to judge.
     expect((await runCommand(directory, command)).how).toBe(0);
-    expect(await isWhole(mirrored, repository.rootBytes)).toBe(true);
+    expect(await isWholeMirror(mirrored, repository.rootBytes)).toBe(true);
     let ended = 0;
     for (let round = 0; round < KILLS; round++) {
       const paths = Array.from({ length: 20 }, (_, index) => `p/${round}/${index}`);
@@ -71,13 +47,13 @@ test(
       const killed = await runCommand(directory, command, moment(server, startedAt));
       expect(['SIGKILL', 0]).toContain(killed.how);
       if (killed.how === 0) ended += 1;
-      expect(await isWhole(mirrored, repository.rootBytes)).toBe(true);
+      expect(await isWholeMirror(mirrored, repository.rootBytes)).toBe(true);
     }
     const last = await runCommand(directory, command);
     expect(last.stderr).toBe('');
     const newest = 1 + KILLS + KILLS - 1;
     expect((JSON.parse(last.stdout) as { snapshot: number }).snapshot).toBe(newest);
-    expect(await isWhole(mirrored, repository.rootBytes)).toBe(true);
+    expect(await isWholeMirror(mirrored, repository.rootBytes)).toBe(true);
     // Most were killed at work, not after it.
     if (KILLS > 10) expect(ended).toBeLessThan(KILLS / 2);
   },
@@ -112,39 +88,10 @@ test('wherever it fails between two writes, it shows a whole repository, and the
       () => true,
       () => false,
     );
-    expect(await isWhole(directory, repository.rootBytes, clock)).toBe(true);
+    expect(await isWholeMirror(directory, repository.rootBytes, clock)).toBe(true);
     if (whole) {
       expect(allowed).toBeGreaterThan(6);
       return;
     }
   }
 });
-
-/** The same stores, which end the process before the write after `allowed` ones. */
-function breakAfter(
-  allowed: number,
-  store: ObjectStore,
-  files: LargeObjects,
-): { store: ObjectStore; files: LargeObjects } {
-  let count = 0;
-  const step = async <T>(work: () => Promise<T>): Promise<T> => {
-    count += 1;
-    if (count > allowed) throw new Error('the process ends here');
-    return work();
-  };
-  return {
-    store: {
-      get: (name, maxBytes) => store.get(name, maxBytes),
-      list: (prefix) => store.list(prefix),
-      putImmutable: (name, bytes) => step(() => store.putImmutable(name, bytes)),
-      replace: (name, bytes, token) => step(() => store.replace(name, bytes, token)),
-      remove: (name) => step(() => store.remove(name)),
-    },
-    files: {
-      size: (name) => files.size(name),
-      read: (name) => files.read(name),
-      write: (name, length, body) => step(() => files.write(name, length, body)),
-      remove: (name) => step(() => files.remove(name)),
-    },
-  };
-}

@@ -117,7 +117,7 @@ export class Mirror {
     const { trusted, round } = await this.#takeAll(retentionMs, stored);
     const roots = await this.#allRoots(trusted);
     this.#checkNotEnded();
-    const published = await publish({ store, journal }, trusted, roots);
+    const published = await publish({ store, journal, clock }, trusted, roots);
     const now = clock.now();
     this.#noteShown(trusted, now);
     if (retentionMs !== undefined && now - startedAt > retentionMs) {

@@ -1,19 +1,24 @@
 // Makes what was taken public, in the order in which the copy is right at every moment: target files and roles are there
-// already; then the snapshot, then the roots, and the timestamp last, by compare-and-swap.
+// already; then the snapshot, then the roots, and the timestamp last, by compare-and-swap. Roots that refuse what is shown
+// come after it (./root-order.ts).
 import { equalBytes } from '../../lib/bytes.ts';
+import type { Clock } from '../../lib/clock.ts';
 import { CountersignError, hasCode } from '../../lib/errors.ts';
 import type { ObjectStore, StoredObject } from '../../storage/store.ts';
 import { TIMESTAMP_NAME, versionedName } from '../../tuf/layout.ts';
 import { MAX_METADATA_BYTES } from '../../tuf/metadata-limits.ts';
 import { readTimestamp } from '../roles/timestamp-file.ts';
+import { readSnapshot } from '../roles/snapshot-file.ts';
 import { isNewer, verifyTimestamp } from '../verified-roles.ts';
 import type { MirrorJournal } from '../../storage/mirror-journal.ts';
-import { putVerified } from './put-verified.ts';
+import { contentOf, putVerified } from './put-verified.ts';
+import { rootsBeforeTimestamp, type SignedByRoot } from './root-order.ts';
 import type { TrustedState } from './trusted-state.ts';
 
 export interface PublicationPorts {
   readonly store: ObjectStore;
   readonly journal: MirrorJournal;
+  readonly clock: Pick<Clock, 'now'>;
 }
 
 export interface RootBytes {
@@ -30,7 +35,7 @@ export async function shownFiles(
   const files: [string, Uint8Array][] = [['timestamp.json', shown.bytes]];
   try {
     const name = versionedName('snapshot', readTimestamp(shown.bytes).snapshot.version);
-    const snapshot = await store.get(name, MAX_SNAPSHOT_BYTES);
+    const snapshot = await store.get(name, MAX_FILE_BYTES);
     if (snapshot !== undefined) files.push(['snapshot.json', snapshot.bytes]);
   } catch (error) {
     if (!hasCode(error, 'metadata-invalid', 'metadata-too-large')) throw error;
@@ -39,7 +44,7 @@ export async function shownFiles(
 }
 
 /** Bytes; above the length of anything that was ever accepted. */
-const MAX_SNAPSHOT_BYTES = 50_000_000;
+const MAX_FILE_BYTES = 50_000_000;
 
 async function shownTimestamp(store: Pick<ObjectStore, 'get'>): Promise<StoredObject | undefined> {
   try {
@@ -59,23 +64,77 @@ async function shownTimestamp(store: Pick<ObjectStore, 'get'>): Promise<StoredOb
  *   else changed the timestamp meanwhile; `store-unavailable`.
  */
 export async function publish(
-  { store, journal }: PublicationPorts,
+  ports: PublicationPorts,
   trusted: TrustedState,
   roots: readonly RootBytes[],
 ): Promise<boolean> {
+  const { store, journal } = ports;
   const { timestampBytes, snapshot, snapshotBytes } = trusted;
   const shown = await shownTimestamp(store);
-  if (shown !== undefined && equalBytes(shown.bytes, timestampBytes)) return false;
-  if (shown !== undefined) await checkFollows(trusted, shown.bytes);
-  const name = versionedName('snapshot', snapshot.version);
-  // Doomed until the timestamp names it: if that never happens, the next publication takes it away.
-  journal.record([{ superseded: [name] }]);
-  await putVerified(store, name, snapshotBytes);
-  // A client asks for roots first and for the timestamp next: between these two writes it may see a new root with an old
-  // timestamp, so nothing else stands between them.
-  for (const { version, bytes } of roots) await putVerified(store, versionedName('root', version), bytes);
-  await store.replace(TIMESTAMP_NAME, timestampBytes, shown?.token);
-  return true;
+  const isShown = shown !== undefined && equalBytes(shown.bytes, timestampBytes);
+  if (shown !== undefined && !isShown) await checkFollows(trusted, shown.bytes);
+  if (!isShown) {
+    const name = versionedName('snapshot', snapshot.version);
+    // Doomed until the timestamp names it: if that never happens, the next publication takes it away.
+    journal.record([{ superseded: [name] }]);
+    await putVerified(store, name, snapshotBytes);
+  }
+  const { first, then } = await inOrder(ports, trusted, roots, isShown ? undefined : shown?.bytes);
+  for (const { version, bytes } of first) await putVerified(store, versionedName('root', version), bytes);
+  if (!isShown) await store.replace(TIMESTAMP_NAME, timestampBytes, shown?.token);
+  for (const { version, bytes } of then) await putVerified(store, versionedName('root', version), bytes);
+  return !isShown || first.length > 0;
+}
+
+/** The roots that the store lacks, those before and those after the timestamp; `shown`: what it is to replace. */
+async function inOrder(
+  { store, clock }: PublicationPorts,
+  trusted: TrustedState,
+  roots: readonly RootBytes[],
+  shown: Uint8Array | undefined,
+): Promise<{ first: readonly RootBytes[]; then: readonly RootBytes[] }> {
+  const lacking: RootBytes[] = [];
+  let newest: RootBytes | undefined;
+  for (const root of roots) {
+    const there = await contentOf(store, versionedName('root', root.version), root.bytes.length);
+    if (there !== undefined && equalBytes(there.bytes, root.bytes)) newest = root;
+    else lacking.push(root);
+  }
+  const everything = { first: lacking, then: [] };
+  if (newest === undefined || shown === undefined) return everything;
+  const { version } = newest;
+  const following = lacking.filter((root) => root.version > version);
+  if (following.length === 0) return everything;
+  const before = await signedByRoot(store, shown);
+  const after = await signedByRoot(store, trusted.timestampBytes);
+  if (before === undefined || after === undefined) return everything;
+  const count = await rootsBeforeTimestamp({
+    root: newest.bytes,
+    newRoots: following.map(({ bytes }) => bytes),
+    before,
+    after,
+    now: clock.now(),
+  });
+  const at = lacking.length - following.length + count;
+  return { first: lacking.slice(0, at), then: lacking.slice(at) };
+}
+
+/** What a timestamp leads to, as it is in the store; undefined when some of it is not. Nothing is verified. */
+async function signedByRoot(
+  store: Pick<ObjectStore, 'get'>,
+  timestamp: Uint8Array,
+): Promise<SignedByRoot | undefined> {
+  try {
+    const { version } = readTimestamp(timestamp).snapshot;
+    const snapshot = await store.get(versionedName('snapshot', version), MAX_FILE_BYTES);
+    const reference = snapshot && readSnapshot(snapshot.bytes).reference('targets');
+    const targets =
+      reference && (await store.get(versionedName('targets', reference.version), MAX_FILE_BYTES));
+    return targets && { timestamp, snapshot: snapshot.bytes, targets: targets.bytes };
+  } catch (error) {
+    if (hasCode(error, 'metadata-invalid', 'metadata-too-large')) return undefined;
+    throw error;
+  }
 }
 
 /** A mirror does not go back, even if the state that it trusts did (restored from a backup). */

@@ -23,8 +23,9 @@ export async function putVerified(store: ObjectStore, name: string, bytes: Uint8
 /** How often a wrong object is taken away before somebody else is seen at work. */
 const MAX_ATTEMPTS = 3;
 
-async function contentOf(
-  store: ObjectStore,
+/** What stands there; undefined also when it is longer than it should be. */
+export async function contentOf(
+  store: Pick<ObjectStore, 'get'>,
   name: string,
   maxBytes: number,
 ): Promise<StoredObject | undefined> {

@@ -39,12 +39,12 @@ export async function removeSuperseded(
   before: number,
   now: number,
 ): Promise<RemovalReport> {
-  const { store, files, journal } = ports;
+  const { store, files, journal, held } = ports;
   const named = new NamedTargets(ports, now);
   const report = { metadata: 0, targets: 0 };
   const isNeeded = (name: string): Promise<boolean> => {
     const role = parseMetadataObject(name);
-    if (role !== undefined) return Promise.resolve(isShown(snapshot, role.role, role.version));
+    if (role !== undefined) return Promise.resolve(isReached(snapshot, held, role.role, role.version));
     const target = parseTargetObject(name);
     return target === undefined ? Promise.resolve(true) : named.has(target.path, target.hash);
   };
@@ -74,10 +74,16 @@ function isSnapshot(name: string): boolean {
   return parseMetadataObject(name)?.role === 'snapshot';
 }
 
-function isShown(snapshot: SnapshotFile, role: string, version: number): boolean {
+/** A name never leaves the snapshot (TUF 5.5.5), also when no delegation leads to the role any more: it is not held then. */
+function isReached(
+  snapshot: SnapshotFile,
+  held: ReadonlyMap<string, HeldRole>,
+  role: string,
+  version: number,
+): boolean {
   if (role === 'root') return true;
   if (role === 'snapshot') return version === snapshot.version;
-  return snapshot.reference(role)?.version === version;
+  return held.get(role)?.version === version;
 }
 
 /** Which target files the roles in the mirror name now. */
