@@ -1,0 +1,81 @@
+// A mirror that is killed at moments drawn by lot, judged after each kill by python-tuf: by a client that comes with the
+// first root, and by one that has followed the mirror from the beginning. SLOW=1 kills a hundred times.
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { pythonTuf } from '../../scripts/interop/components.ts';
+import { run } from '../../scripts/interop/run.ts';
+import { targetObjects } from '../../src/client/mirror/object-names.ts';
+import { verifyCopy } from '../../src/client/mirror/verify.ts';
+import { sha256Hex } from '../../src/lib/bytes.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { openFileStore } from '../../src/storage/file-store.ts';
+import { ReadDirectory } from '../../src/storage/read-directory.ts';
+import { killMirror, type ShownMirror } from '../support/killed-mirror.ts';
+import { serveStore } from '../support/store-server.ts';
+import { tempDir } from '../support/temp-dir.ts';
+import { isWholeMirror } from '../support/whole-mirror.ts';
+
+const KILLS = process.env['SLOW'] === undefined ? 6 : 100;
+
+/** Files that a client downloads after each kill: the newest, and as many of all the others. */
+const DOWNLOADS = 20;
+
+const python = await pythonTuf();
+
+test.skipIf(python.program === undefined)(
+  `killed ${KILLS} times, python-tuf updates and downloads from what it shows`,
+  { timeout: KILLS * 60_000 },
+  async () => {
+    const folder = await tempDir();
+    let url: string | undefined;
+    let clients = 0;
+    let downloaded = 0;
+    const { ended } = await killMirror(KILLS, async (shown) => {
+      expect(await isWholeMirror(shown.directory, shown.rootBytes)).toBe(true);
+      url ??= await serveStore(await openFileStore(shown.directory));
+      await writeFile(path.join(folder, 'root.json'), shown.rootBytes);
+      const targets = await someTargets(shown);
+      await writeFile(path.join(folder, 'targets.json'), JSON.stringify(targets));
+      for (const state of [`fresh-${clients}`, 'kept']) {
+        const answer = await run(python.program ?? '', [
+          new URL('python_tuf_client.py', import.meta.url).pathname,
+          ...['check', '--url', url, '--state', path.join(folder, state)],
+          ...['--root', path.join(folder, 'root.json'), '--targets', path.join(folder, 'targets.json')],
+          ...['--downloads', String(targets.length)],
+        ]);
+        expect(JSON.parse(answer)).toMatchObject({ downloaded: targets.length });
+        clients += 1;
+        downloaded += targets.length;
+      }
+    });
+    const killed = `${KILLS - ended} kills at work, ${ended} after it`;
+    console.log(`${killed}: ${clients} updates and ${downloaded} downloads by ${python.name}, none failed`);
+    if (KILLS > 10) expect(ended).toBeLessThan(KILLS / 2);
+  },
+);
+
+/** Of those that the mirror's snapshot names, the newest, and others of any age. */
+async function someTargets({ directory, rootBytes, paths }: ShownMirror): Promise<object[]> {
+  const copy = await ReadDirectory.open(directory);
+  const { lookUp } = await verifyCopy({
+    metadata: copy,
+    rootBytes,
+    clock: systemClock,
+    targets: { files: copy, objects: targetObjects },
+    complete: true,
+    progress: () => undefined,
+    fault: (fault) => {
+      throw new Error(JSON.stringify(fault));
+    },
+  });
+  const older = paths.slice(0, -DOWNLOADS);
+  const chosen = older.map((name) => ({ name, at: Math.random() })).sort((a, b) => a.at - b.at);
+  const candidates = [...paths.slice(-DOWNLOADS), ...chosen.slice(0, DOWNLOADS).map(({ name }) => name)];
+  const targets: object[] = [];
+  for (const name of candidates) {
+    if ((await lookUp(name)) === undefined) continue;
+    targets.push({ path: name, length: name.length, sha256: sha256Hex(name) });
+  }
+  return targets;
+}

@@ -1,0 +1,75 @@
+// A mirror that is killed at moments drawn by lot, while its index goes on publishing.
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { expect } from 'vitest';
+import { systemClock } from '../../src/lib/clock.ts';
+import { ManualClock } from './manual-clock.ts';
+import { accept, foundRepository, publishAll, publishPaths } from './repository.ts';
+import { serveRepository, type RepositoryServer } from './repository-server.ts';
+import { runCommand } from './service-process.ts';
+import { tempDir } from './temp-dir.ts';
+
+/** What a mirror shows at one moment. */
+export interface ShownMirror {
+  readonly directory: string;
+  readonly rootBytes: Uint8Array;
+  /** Every target path that was published so far, also those that were removed, the newest last. */
+  readonly paths: readonly string[];
+}
+
+/**
+ * Runs the built `countersign mirror` again and again, kills it `kills` times, and has `judge` look at what it shows
+ * after each. How many runs ended before they were killed.
+ */
+export async function killMirror(
+  kills: number,
+  judge: (shown: ShownMirror) => Promise<void>,
+): Promise<{ readonly ended: number }> {
+  // Expiry is judged by the real time in the other process.
+  const repository = await foundRepository({ clock: new ManualClock(systemClock.now() - 60_000) });
+  const { rootBytes } = repository;
+  const server = await serveRepository(repository.store);
+  const folder = await tempDir();
+  const root = path.join(folder, 'root.json');
+  await writeFile(root, rootBytes);
+  const directory = path.join(folder, 'mirror');
+  const upstream = ['--metadata-url', `${server.url}/metadata`, '--root', root];
+  const targets = ['--targets', '--target-base-url', `${server.url}/targets`];
+  // Removals take place too.
+  const command = ['mirror', ...upstream, ...targets, '--to', directory, '--grace', '1s', '--json'];
+  const paths: string[] = [];
+  // Something is shown before the first kill: otherwise there would be nothing to judge.
+  expect((await runCommand(folder, command)).how).toBe(0);
+  await judge({ directory, rootBytes, paths });
+  let ended = 0;
+  for (let round = 0; round < kills; round++) {
+    const added = Array.from({ length: 20 }, (_, index) => `p/${round}/${index}`);
+    await publishPaths(repository, added);
+    paths.push(...added);
+    if (round > 0) {
+      await accept(repository, [{ op: 'remove', path: `p/${round - 1}/7` }]);
+      await publishAll(repository);
+    }
+    const killed = await runCommand(folder, command, moment(server, server.requests.length));
+    expect(['SIGKILL', 0]).toContain(killed.how);
+    if (killed.how === 0) ended += 1;
+    await judge({ directory, rootBytes, paths });
+  }
+  const last = await runCommand(folder, command);
+  expect(last.stderr).toBe('');
+  const newest = 1 + kills + kills - 1;
+  expect((JSON.parse(last.stdout) as { snapshot: number }).snapshot).toBe(newest);
+  await judge({ directory, rootBytes, paths });
+  return { ended };
+}
+
+/** Requests of a run that takes what is new here: roots, timestamp, snapshot, retention, some ten bins, twenty files. */
+const REQUESTS = 35;
+
+/** After one of its requests, and up to 50 ms: what it shows is exchanged after the last one. */
+async function moment(server: RepositoryServer, startedAt: number): Promise<void> {
+  const requests = startedAt + 1 + Math.floor(Math.random() * REQUESTS);
+  const end = systemClock.now() + 60_000;
+  while (server.requests.length < requests && systemClock.now() < end) await systemClock.sleep(1);
+  await systemClock.sleep(Math.random() * 50);
+}
