@@ -3,8 +3,9 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { targetObjects } from '../client/mirror/object-names.ts';
-import { verifyCopy, type Fault, type Verified, type VerifyOptions } from '../client/mirror/verify.ts';
-import { hasCode, messageOf } from '../lib/errors.ts';
+import { verifyCopy, type Fault, type Verified } from '../client/mirror/verify.ts';
+import type { Target } from '../client/roles/targets-file.ts';
+import { CountersignError, hasCode, messageOf } from '../lib/errors.ts';
 import { versionedName } from '../tuf/layout.ts';
 import { ReadDirectory } from '../storage/read-directory.ts';
 import { readRootFile } from './mirror-options.ts';
@@ -14,6 +15,7 @@ import type { Answer, Perform, Session } from './session.ts';
 interface VerifyCommandOptions {
   readonly root?: string;
   readonly plainFiles?: string;
+  readonly below?: string;
   readonly complete?: true;
 }
 
@@ -30,6 +32,7 @@ export function addMirrorVerifyCommand(mirror: Command, perform: Perform): void 
       '--plain-files <dir>',
       'target files are here, under their own paths: the "web" folder of bandersnatch',
     )
+    .option('--below <folder>', 'only target files below this folder, such as "packages"')
     .option('--complete', 'every target file that metadata name must be there')
     .addHelpText(
       'after',
@@ -40,7 +43,8 @@ output. With --plain-files a file that no metadata name is a fault too, below th
 Examples:
   countersign mirror verify /srv/mirror --root root.json
   countersign mirror verify /srv/mirror --root root.json --complete --json
-  countersign mirror verify /srv/metadata --root root.json --plain-files /srv/bandersnatch/web`,
+  countersign mirror verify /srv/metadata --root root.json \\
+    --plain-files /srv/bandersnatch/web --below packages`,
     )
     .action(
       perform((session, raw, [directory = '']) => {
@@ -57,6 +61,7 @@ async function verify(session: Session, directory: string, options: VerifyComman
     options.plainFiles === undefined
       ? undefined
       : await ReadDirectory.open(path.resolve(cwd, options.plainFiles));
+  const below = folderPrefix(options.below);
   const faults = new Faults();
   const progress = startProgress(session, 'verifying roles');
   try {
@@ -64,7 +69,9 @@ async function verify(session: Session, directory: string, options: VerifyComman
       metadata: copy,
       rootBytes: await rootOf(session, directory, options),
       clock,
-      targets: plain === undefined ? { files: copy, objects: targetObjects } : plainTargets(plain),
+      targets:
+        plain === undefined ? { files: copy, objects: targetObjects } : { files: plain, objects: plainNames },
+      below,
       complete: options.complete === true,
       progress: progress.report,
       fault: (fault) => {
@@ -73,8 +80,8 @@ async function verify(session: Session, directory: string, options: VerifyComman
     });
     progress.end();
     const others = await (plain === undefined
-      ? count(copy.list('targets/'))
-      : strangers(plain, verified, faults));
+      ? count(copy.list(`targets/${below}`))
+      : strangers(plain, verified, below, faults));
     return answerOf(verified, faults, Math.max(0, others - verified.present), options);
   } catch (error) {
     // The way of a client ends at the first top-level role that does not verify.
@@ -84,6 +91,14 @@ async function verify(session: Session, directory: string, options: VerifyComman
   } finally {
     progress.end();
   }
+}
+
+/** With a final slash; "" for all. @throws CountersignError `usage`. */
+function folderPrefix(folder = ''): string {
+  const segments = folder.split('/').filter((segment) => segment !== '');
+  if (!segments.includes('..') && !segments.includes('.'))
+    return segments.map((segment) => `${segment}/`).join('');
+  throw new CountersignError('usage', `--below: ${folder} is no folder of target paths, such as packages/ab`);
 }
 
 const REFUSALS = [
@@ -107,8 +122,8 @@ class Faults {
   }
 }
 
-function plainTargets(files: ReadDirectory): NonNullable<VerifyOptions['targets']> {
-  return { files, objects: ({ path: name }) => [name] };
+function plainNames({ path: name }: Target): string[] {
+  return [name];
 }
 
 async function rootOf(
@@ -133,12 +148,13 @@ async function rootOf(
 async function strangers(
   files: ReadDirectory,
   { folders, lookUp }: Verified,
+  below: string,
   faults: Faults,
 ): Promise<number> {
   let signed = 0;
-  for (const folder of folders) {
-    // Files beside the folders: nobody can tell which are meant.
-    if (folder === '') continue;
+  // Files beside the folders: nobody can tell which are meant.
+  const places = below === '' ? [...folders].filter((folder) => folder !== '') : [below];
+  for (const folder of places) {
     for await (const { name } of files.list(folder)) {
       if ((await lookUp(name)) !== undefined) signed += 1;
       else faults.add({ name, code: 'target-absent', message: 'is there, and no signed metadata name it' });

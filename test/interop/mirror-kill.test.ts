@@ -18,7 +18,7 @@ import { isWholeMirror } from '../support/whole-mirror.ts';
 
 const KILLS = process.env['SLOW'] === undefined ? 6 : 100;
 
-/** Files that a client downloads after each kill: the newest, and as many of all the others. */
+/** Files that a client downloads after each kill: the newest that are named, and as many of the others. */
 const DOWNLOADS = 20;
 
 const python = await pythonTuf();
@@ -69,13 +69,13 @@ async function someTargets({ directory, rootBytes, paths }: ShownMirror): Promis
       throw new Error(JSON.stringify(fault));
     },
   });
-  const older = paths.slice(0, -DOWNLOADS);
-  const chosen = older.map((name) => ({ name, at: Math.random() })).sort((a, b) => a.at - b.at);
-  const candidates = [...paths.slice(-DOWNLOADS), ...chosen.slice(0, DOWNLOADS).map(({ name }) => name)];
-  const targets: object[] = [];
-  for (const name of candidates) {
-    if ((await lookUp(name)) === undefined) continue;
-    targets.push({ path: name, length: name.length, sha256: sha256Hex(name) });
-  }
-  return targets;
+  const named: string[] = [];
+  for (const name of paths) if ((await lookUp(name)) !== undefined) named.push(name);
+  const older = named.slice(0, -DOWNLOADS).map((name) => ({ name, at: Math.random() }));
+  const others = older.sort((a, b) => a.at - b.at).map(({ name }) => name);
+  return [...named.slice(-DOWNLOADS), ...others.slice(0, DOWNLOADS)].map((name) => ({
+    path: name,
+    length: name.length,
+    sha256: sha256Hex(name),
+  }));
 }

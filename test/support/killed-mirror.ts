@@ -63,13 +63,13 @@ export async function killMirror(
   return { ended };
 }
 
-/** Requests of a run that takes what is new here: roots, timestamp, snapshot, retention, some ten bins, twenty files. */
-const REQUESTS = 35;
+/** Requests of a run that takes what is new here: roots, timestamp, snapshot, retention, sixteen bins, twenty files. */
+const REQUESTS = 45;
 
-/** After one of its requests, and up to 50 ms: what it shows is exchanged after the last one. */
+/** After one of its requests, and up to 80 ms: what it shows is exchanged after the last one. */
 async function moment(server: RepositoryServer, startedAt: number): Promise<void> {
   const requests = startedAt + 1 + Math.floor(Math.random() * REQUESTS);
   const end = systemClock.now() + 60_000;
   while (server.requests.length < requests && systemClock.now() < end) await systemClock.sleep(1);
-  await systemClock.sleep(Math.random() * 50);
+  await systemClock.sleep(Math.random() * 80);
 }

@@ -31,6 +31,8 @@ export interface VerifyOptions {
   readonly clock: Clock;
   /** Where target files are, and under which names; absent: only metadata are looked at. */
   readonly targets?: { readonly files: CopyFiles; objects(target: Target): string[] };
+  /** Only target files whose path begins so are looked at; absent: all. */
+  readonly below?: string;
   /** Every target file that metadata name must be there; otherwise those that are not are counted. */
   readonly complete: boolean;
   readonly progress: (done: number, total: number) => void;
@@ -130,9 +132,9 @@ class Walk {
   }
 
   async #targets(reached: ReachedRole, file: TargetsFile): Promise<void> {
-    const { targets, complete, fault } = this.#options;
+    const { targets, below = '', complete, fault } = this.#options;
     for (const target of file.targets()) {
-      if (!reached.covers(target.path)) continue;
+      if (!target.path.startsWith(below) || !reached.covers(target.path)) continue;
       this.named += 1;
       this.folders.add(target.path.slice(0, target.path.indexOf('/') + 1));
       for (const name of targets?.objects(target) ?? []) {
