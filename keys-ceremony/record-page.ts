@@ -1,7 +1,13 @@
 // The record as one page of HTML, to be printed and signed by hand: no script, nothing loaded from anywhere.
 import { escapeHtml, qrSvg } from './qr.ts';
 import { RECORD_STYLE } from './record-style.ts';
-import type { CeremonyRecord, RecordedComputer, RecordedFile, RecordedKey, RecordedRole } from './record.ts';
+import type {
+  CeremonyRecord,
+  RecordedTranscript,
+  RecordedFile,
+  RecordedKey,
+  RecordedRole,
+} from './record.ts';
 
 /** Places for names and signatures. */
 const PRESENT = 6;
@@ -31,7 +37,7 @@ ${section('Roles', roles(record.roles, record.keys))}
 ${section('Keys', keys(record.keys))}
 ${section('Files as the repository publishes them', sums(record.published), 'For ever: a repository that shows another content under one of these names is not this one.')}
 ${section("Files in the ceremony's folder", sums(record.files))}
-${section('Computers and their transcripts', record.computers.map(computer).join('\n'))}
+${section('Computers and their transcripts', record.transcripts.map(transcript).join('\n'))}
 ${section('Those present', Array.from({ length: PRESENT }, present).join('\n'), 'I was present, saw what this record says, and compared the words and the SHA-256 on the screen with those on this paper.')}
 </body>
 </html>
@@ -43,12 +49,12 @@ function section(title: string, body: string, hint?: string): string {
   return `<section>\n<h2>${escapeHtml(title)}</h2>\n${line}${body}\n</section>`;
 }
 
-function signed({ phrase, payload, bundle, bins, computers }: CeremonyRecord): string {
+function signed({ phrase, payload, bundle, bins, transcripts }: CeremonyRecord): string {
   const words = phrase.map((word, i) => `<span data-n="${i + 1}">${escapeHtml(word)}</span>`).join('');
   const codes = [
     code('payload', payload),
     code('bundle', bundle),
-    ...computers.map(({ id, head }) => code(`transcript ${id}`, head)),
+    ...transcripts.map(({ id, head }) => code(`transcript ${id}`, head)),
   ];
   return `<p class="phrase">${words}</p>
 <dl>
@@ -95,12 +101,23 @@ function sums(files: readonly RecordedFile[]): string {
   return table(['file', 'SHA-256'], rows);
 }
 
-function computer({ id, version, tool, lines, head, passed, failed, accepted }: RecordedComputer): string {
+function transcript({
+  id,
+  computer,
+  version,
+  tool,
+  lines,
+  head,
+  passed,
+  failed,
+  accepted,
+}: RecordedTranscript): string {
   const exceptions = accepted.map(({ check, reason }) => `${escapeHtml(check)}: ${escapeHtml(reason)}`);
   return `<dl>
-<dt>computer</dt><dd>${escapeHtml(id)}, countersign-ceremony ${escapeHtml(version)}</dd>
+<dt>transcript</dt><dd>${escapeHtml(id)}, countersign-ceremony ${escapeHtml(version)}</dd>
+<dt>computer</dt><dd>${escapeHtml(computer)}</dd>
 <dt>program</dt><dd>${hash(tool)}</dd>
-<dt>transcript</dt><dd>${hash(head)}<br>${lines} lines</dd>
+<dt>head</dt><dd>${hash(head)}<br>${lines} lines</dd>
 <dt>self-check passed</dt><dd>${escapeHtml(passed.join(', ') || 'none')}</dd>
 <dt>self-check failed</dt><dd>${escapeHtml(failed.join(', ') || 'none')}</dd>
 <dt>accepted</dt><dd>${exceptions.join('<br>') || 'none'}</dd>

@@ -1,6 +1,12 @@
 // The record as plain text: for a line printer, for reading aloud, and for `record verify` years later. The section with
 // published files has the form that `sha256sum -c` reads.
-import type { CeremonyRecord, RecordedComputer, RecordedFile, RecordedKey, RecordedRole } from './record.ts';
+import type {
+  CeremonyRecord,
+  RecordedFile,
+  RecordedKey,
+  RecordedRole,
+  RecordedTranscript,
+} from './record.ts';
 
 const WIDTH = 80;
 
@@ -35,7 +41,7 @@ export function recordText(record: CeremonyRecord): string {
     ['KEYS', ...record.keys.flatMap(keyLines)],
     [PUBLISHED_HEADING, '', ...record.published.map(sumLine)],
     [FOLDER_HEADING, '', ...record.files.map(sumLine)],
-    ['COMPUTERS AND THEIR TRANSCRIPTS', ...record.computers.flatMap(computerLines)],
+    ['COMPUTERS AND THEIR TRANSCRIPTS', ...record.transcripts.flatMap(transcriptLines)],
     ['THOSE PRESENT', '', ...Array.from({ length: 6 }, signatureLines).flat()],
   ];
   const rule = '-'.repeat(WIDTH);
@@ -58,13 +64,14 @@ function sumLine({ name, sha256 }: RecordedFile): string {
   return `${sha256}  ${name}`;
 }
 
-function computerLines(computer: RecordedComputer): string[] {
-  const { id, version, tool, lines, head, passed, failed, accepted } = computer;
+function transcriptLines(transcript: RecordedTranscript): string[] {
+  const { id, version, tool, lines, head, passed, failed, accepted } = transcript;
   return [
     '',
-    `computer ${id}, countersign-ceremony ${version}`,
+    `transcript ${id}, countersign-ceremony ${version}`,
+    `  computer    ${transcript.computer}`,
     `  program     ${tool}`,
-    `  transcript  ${head}`,
+    `  head        ${head}`,
     `  lines       ${lines}`,
     `  self-check  passed: ${passed.join(', ') || 'none'}; failed: ${failed.join(', ') || 'none'}`,
     ...accepted.flatMap(({ check, reason }) =>

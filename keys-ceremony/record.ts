@@ -38,9 +38,11 @@ export interface RecordedKey {
   readonly serial?: string;
 }
 
-/** One computer that took part. */
-export interface RecordedComputer {
+/** What was done in one folder. */
+export interface RecordedTranscript {
   readonly id: string;
+  /** Where: the same for two folders of one computer. */
+  readonly computer: string;
   readonly version: string;
   /** SHA-256 of the program that ran there. */
   readonly tool: string;
@@ -69,7 +71,7 @@ export interface CeremonyRecord {
   readonly published: readonly RecordedFile[];
   /** Files of the folder. */
   readonly files: readonly RecordedFile[];
-  readonly computers: readonly RecordedComputer[];
+  readonly transcripts: readonly RecordedTranscript[];
 }
 
 /** They have places of their own in the record, or are written after it. */
@@ -102,7 +104,7 @@ export async function collectRecord(folder: string): Promise<CeremonyRecord> {
     changes: describeChanges(proposalSource(ceremony), payload.proposal),
     published: publishedFiles(verified),
     files: await filesOf(folder),
-    computers: transcripts.map(computerOf),
+    transcripts: transcripts.map(recordedTranscript),
   };
 }
 
@@ -173,7 +175,7 @@ async function filesOf(folder: string): Promise<RecordedFile[]> {
   return files;
 }
 
-function computerOf({ id, verified }: TranscriptOfComputer): RecordedComputer {
+function recordedTranscript({ id, verified }: TranscriptOfComputer): RecordedTranscript {
   // Up to the record itself, so that printing it again gives the same record.
   const end = verified.lines.findIndex(({ step }) => step === 'recorded');
   const lines = end === -1 ? verified.lines : verified.lines.slice(0, end);
@@ -181,6 +183,7 @@ function computerOf({ id, verified }: TranscriptOfComputer): RecordedComputer {
   const check = lines.findLast((line) => line.step === 'self-check');
   return {
     id,
+    computer: begun?.computer ?? '',
     version: begun?.version ?? '',
     tool: begun?.tool ?? '',
     lines: lines.length,

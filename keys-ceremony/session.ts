@@ -1,4 +1,5 @@
 // One command in the folder of one ceremony: where the folder is, and the transcript that every step goes into.
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { sha256Hex } from '../src/lib/bytes.ts';
@@ -33,14 +34,27 @@ export async function record(
 ): Promise<void> {
   const { clock, random } = context;
   const tool = (context.tool ?? (await ownDigest())).sha256;
-  const computer = await computerId(context);
-  await new Transcript(folder, { clock, random, ceremony, computer, version: VERSION, tool }).append(step);
+  await new Transcript(folder, {
+    clock,
+    random,
+    ceremony,
+    computer: await computerId(context),
+    folder: await folderId(folder),
+    version: VERSION,
+    tool,
+  }).append(step);
 }
 
 /** Stands for this computer until it is started again; the same for all where Linux does not say. */
 async function computerId({ machine }: CeremonyContext): Promise<string> {
   const boot = await machine?.read('/proc/sys/kernel/random/boot_id');
   return sha256Hex(`countersign computer ${boot?.trim() ?? ''}`).slice(0, 16);
+}
+
+/** Stands for this folder on this computer, whatever it is called: a copy of it is another one. */
+async function folderId(folder: string): Promise<string> {
+  const { dev, ino } = await stat(folder, { bigint: true });
+  return sha256Hex(`countersign folder ${dev} ${ino}`).slice(0, 16);
 }
 
 /**

@@ -67,7 +67,7 @@ function longerOf(a: TranscriptOfComputer, b: TranscriptOfComputer): TranscriptO
   if (headAt(long.verified, n) === short.verified.head) return long;
   throw new CountersignError(
     'transcript-invalid',
-    `${short.file} and ${long.file} are two transcripts of one computer: line ${n} has SHA-256 ${short.verified.head} ` +
+    `${short.file} and ${long.file} both say they are the transcript ${short.id}: line ${n} has SHA-256 ${short.verified.head} ` +
       `in one and ${headAt(long.verified, n) ?? 'none'} in the other`,
   );
 }

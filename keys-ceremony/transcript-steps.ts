@@ -58,6 +58,8 @@ const STEPS = {
     format: 'name',
     transcript: 'id',
     computer: 'id',
+    /** Absent from transcripts of older versions. */
+    folder: ['id'],
     ceremony: 'name',
     version: 'version',
     tool: 'sha256',

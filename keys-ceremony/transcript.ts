@@ -22,7 +22,7 @@ import type { TranscriptStep } from './transcript-steps.ts';
 /** Of this computer; the transcripts of others lie beside it as `transcript.NAME.ndjson`. */
 export const TRANSCRIPT_FILE = 'transcript.ndjson';
 
-/** Bytes of randomness that tell two computers' transcripts apart. */
+/** Bytes of randomness that tell two transcripts apart. */
 const ID_BYTES = 8;
 
 /** What stands in the first line, and what the transcript needs of the process. */
@@ -31,10 +31,12 @@ export interface TranscriptSource {
   readonly random: RandomSource;
   readonly ceremony: string;
   /**
-   * 16 hex digits that stand for this computer since it was started. People carry the whole folder: a transcript that
-   * another computer began is set aside, under a name of its own, and a new one begun.
+   * 16 hex digits that stand for this computer since it was started, and as many for the folder on it. People carry and
+   * copy the whole folder: a transcript that was begun on another computer, or in another folder of this one, is set
+   * aside under a name of its own, and a new one begun. So two copies never continue one chain in two ways.
    */
   readonly computer: string;
+  readonly folder: string;
   /** Of this program. */
   readonly version: string;
   /** SHA-256 of the file that runs: `ownDigest()`. */
@@ -115,9 +117,18 @@ export class Transcript {
   }
 
   #firstStep(): TranscriptStep {
-    const { ceremony, computer, version, tool, random } = this.#source;
+    const { ceremony, computer, folder, version, tool, random } = this.#source;
     const transcript = Buffer.from(random(ID_BYTES)).toString('hex');
-    return { step: 'begun', format: TRANSCRIPT_FORMAT, transcript, computer, ceremony, version, tool };
+    return {
+      step: 'begun',
+      format: TRANSCRIPT_FORMAT,
+      transcript,
+      computer,
+      folder,
+      ceremony,
+      version,
+      tool,
+    };
   }
 
   #line({ lines, head }: VerifiedTranscript, step: TranscriptStep): string {
@@ -128,7 +139,8 @@ export class Transcript {
     const bytes = await this.#read(this.path);
     if (bytes === undefined) return;
     const begun = verifyTranscript(bytes).lines.find((line) => line.step === 'begun');
-    if (begun === undefined || begun.computer === this.#source.computer) return;
+    const { computer, folder } = this.#source;
+    if (begun === undefined || (begun.computer === computer && begun.folder === folder)) return;
     const aside = path.join(path.dirname(this.path), foreignTranscriptFile(begun.transcript));
     const known = await this.#read(aside);
     const common = Math.min(bytes.length, known?.length ?? bytes.length);

@@ -21,6 +21,7 @@ const SOURCE: TranscriptSource = {
   random: (bytes) => new Uint8Array(bytes).fill(7),
   ceremony: 'trial',
   computer: '0123456789abcdef',
+  folder: 'fedcba9876543210',
   version: '1.0.0',
   tool: 'a'.repeat(64),
 };

@@ -10,6 +10,7 @@ const transcript = new Transcript(folder, {
   random: randomBytes,
   ceremony: 'trial',
   computer: '0123456789abcdef',
+  folder: 'fedcba9876543210',
   version: '1.0.0',
   tool: 'a'.repeat(64),
 });

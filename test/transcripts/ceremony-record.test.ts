@@ -130,10 +130,12 @@ test('the record against the repository, years later', async () => {
 test('holders sign the transcripts of all computers', async () => {
   const held = await heldCeremony(await tempDir());
   const second = join(await tempDir(), 'second');
+  // As it stands on a stick, with the transcript of the first.
   await cp(held.folder, second, { recursive: true });
-  await rm(join(second, 'transcript.ndjson'));
   expect((await held.run(['verify'], [], second)).status).toBe(0);
-  expect(await ok(held, 'transcript', 'merge', second)).toMatch(/^added transcript\.[0-9a-f]{16}\.ndjson\n$/);
+  expect(await ok(held, 'transcript', 'merge', second)).toMatch(
+    /^added transcript\.[0-9a-f]{16}\.ndjson\nhad transcript\.ndjson\n$/m,
+  );
   expect((await held.run(['verify'], [], second)).status).toBe(0);
   // It has grown.
   expect(await ok(held, 'transcript', 'merge', second)).toMatch(/^added transcript\./);
@@ -215,12 +217,36 @@ test('a signature under a transcript is none under metadata, and the other way r
   expect(mixed.stderr).toContain(`signatures/root.${key.keyid}.json`);
 });
 
-test('transcripts that contradict each other are not merged', async () => {
+test('two terminals on one computer: each folder has a transcript of its own', async () => {
   const held = await heldCeremony(await tempDir());
   const second = join(await tempDir(), 'second');
   await cp(held.folder, second, { recursive: true });
+  // Both go on from the same line.
+  for (const folder of [held.folder, second]) expect((await held.run(['verify'], [], folder)).status).toBe(0);
+  await ok(held, 'transcript', 'merge', second);
+  await ok(held, 'record');
+  await ok(held, 'transcript', 'sign', '--key', 'holder-1');
+  expect(await ok(held, 'transcript', 'verify')).toMatch(/^transcript.*\ntranscript.*\nsigned by holder-1/);
+  const record = await readFile(join(held.folder, 'record.txt'), 'utf8');
+  const computers = [...record.matchAll(/^ {2}computer {4}([0-9a-f]{16})$/gm)].map(([, id]) => id);
+  // The record does not hide that it was one.
+  expect(computers).toHaveLength(2);
+  expect(new Set(computers).size).toBe(1);
+  // And the second one takes over what the first one did.
+  expect((await held.run(['transcript', 'merge', held.folder], [], second)).stdout).toMatch(
+    /^added transcript\.[0-9a-f]{16}\.ndjson$/m,
+  );
+});
+
+test('transcripts that contradict each other are not merged', async () => {
+  const held = await heldCeremony(await tempDir());
+  const second = join(await tempDir(), 'second');
+  const file = join(held.folder, 'transcript.ndjson');
+  const before = await readFile(file);
   await ok(held, 'verify');
-  await held.run(['record'], [], second);
+  await cp(held.folder, second, { recursive: true });
+  await writeFile(file, before);
+  await ok(held, 'record');
   const refused = await held.run(['transcript', 'merge', second]);
   expect(refused.stderr).toMatch(
     /line \d+ of transcript\.ndjson has SHA-256 [0-9a-f]{64}, in .* [0-9a-f]{64}/,
