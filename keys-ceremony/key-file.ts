@@ -98,7 +98,7 @@ export async function openKeyFile(file: string, terminal: Terminal): Promise<Fil
 /**
  * Writes the file of a key, then opens it again: a file that its passphrase does not open must not be the only copy.
  * @param workFactor log2 of scrypt's cost, below 18 only for tests and rehearsals.
- * @throws CountersignError `file-exists`; `secret-unreadable` when it cannot be written or read back.
+ * @throws CountersignError `file-exists`, `file-unwritable`; `secret-unreadable` when it cannot be read back.
  */
 export async function writeKeyFile(
   file: string,

@@ -31,7 +31,7 @@ export interface MergeResult {
  * Takes over the signatures in `from`.
  * @param from absolute paths of ceremony folders and signature files.
  * @throws CountersignError `ceremony-file-missing` when one is not there; `ceremony-mismatch` when a folder has another
- *   plan; `usage`, `ceremony-file-invalid` when a signature cannot be written.
+ *   plan; `file-unwritable`, `ceremony-file-invalid` when a signature cannot be written.
  */
 export async function mergeSignatures(
   folder: string,
@@ -67,7 +67,7 @@ export async function mergeSignatures(
         );
       }
     } catch (error) {
-      if (!(error instanceof CountersignError) || error.code === 'usage') throw error;
+      if (!(error instanceof CountersignError) || error.code === 'file-unwritable') throw error;
       refused.push({ file, problem: messageOf(error) });
     }
   }

@@ -22,7 +22,7 @@ export interface SignedRole {
 /**
  * Signs with one key.
  * @throws CountersignError `key-mismatch` when the key signs no role of this ceremony; `signer-invalid`,
- *   `signer-unavailable`; `file-exists`, `ceremony-file-invalid`, `usage` when the file cannot be written.
+ *   `signer-unavailable`; `file-exists`, `ceremony-file-invalid`, `file-unwritable`.
  */
 export async function signWith(
   key: HolderKey,

@@ -2,18 +2,23 @@
 // held for one line, and one that is left by a process that was killed is taken over.
 import { open, readFile, rm } from 'node:fs/promises';
 import type { Clock } from '../src/lib/clock.ts';
-import { CountersignError, messageOf } from '../src/lib/errors.ts';
+import { CountersignError } from '../src/lib/errors.ts';
+import { unwritable } from './write-file.ts';
 
+/** Looks at a lock that somebody holds before this process gives up; a line takes some milliseconds. */
 const ATTEMPTS = 100;
-/** Milliseconds; 5 seconds for all attempts, a line takes some milliseconds. */
+/** Looks at a lock without a number before it counts as left behind: whoever makes it writes the number at once. */
+const ATTEMPTS_UNKNOWN = 40;
+/** Milliseconds between two looks. */
 const PAUSE_MS = 50;
 
 /**
  * Runs `action` while no other process does so under the same `path`.
- * @throws CountersignError `transcript-locked` when another process holds it for five seconds; what `action` throws.
+ * @throws CountersignError `transcript-locked` when another process holds it for five seconds; `file-unwritable`; what
+ *   `action` throws.
  */
 export async function underLock<T>(path: string, clock: Clock, action: () => Promise<T>): Promise<T> {
-  await take(path, clock);
+  await take(path, clock, () => takeOver(path, clock));
   try {
     return await action();
   } finally {
@@ -21,16 +26,29 @@ export async function underLock<T>(path: string, clock: Clock, action: () => Pro
   }
 }
 
-async function take(path: string, clock: Clock): Promise<void> {
-  for (let attempt = 1; ; attempt++) {
+/** Makes the lock; `leftBehind` is called when the process that made it is no more. */
+async function take(path: string, clock: Clock, leftBehind: () => Promise<void>): Promise<void> {
+  let unknown = 0;
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     if (await create(path)) return;
     const owner = await ownerOf(path);
-    // A lock without a number is being written, or its process was killed in between: given time, it is the latter.
-    const dead = owner === 'unknown' ? attempt === ATTEMPTS : owner !== undefined && !lives(owner);
-    if (dead) await takeOver(path, owner);
-    else if (attempt >= ATTEMPTS) throw locked(path, `process ${String(owner)} holds it`);
-    if (owner !== undefined && !dead) await clock.sleep(PAUSE_MS);
-    if (attempt > 2 * ATTEMPTS) throw locked(path, 'it comes back whenever it is taken over');
+    unknown = owner === 'unknown' ? unknown + 1 : 0;
+    if (owner === undefined) continue;
+    if (unknown === ATTEMPTS_UNKNOWN || (typeof owner === 'number' && !lives(owner))) await leftBehind();
+    else await clock.sleep(PAUSE_MS);
+  }
+  throw new CountersignError('transcript-locked', `${path} keeps others from the transcript`);
+}
+
+/** Removes a lock that was left behind. Under a lock of its own: else one could remove what another has just made. */
+async function takeOver(path: string, clock: Clock): Promise<void> {
+  const second = `${path}.takeover`;
+  await take(second, clock, () => rm(second, { force: true }));
+  try {
+    const owner = await ownerOf(path);
+    if (owner === 'unknown' || (typeof owner === 'number' && !lives(owner))) await rm(path, { force: true });
+  } finally {
+    await rm(second, { force: true });
   }
 }
 
@@ -40,13 +58,17 @@ async function create(path: string): Promise<boolean> {
     const file = await open(path, 'wx', 0o600);
     try {
       await file.writeFile(String(process.pid));
+    } catch (error) {
+      // On a full disk the name can be made, and the number not written.
+      await rm(path, { force: true });
+      throw error;
     } finally {
       await file.close();
     }
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw new CountersignError('usage', `${path} cannot be written: ${messageOf(error)}`, { cause: error });
+    throw unwritable(path, error);
   }
 }
 
@@ -69,25 +91,4 @@ function lives(pid: number): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code !== 'ESRCH';
   }
-}
-
-/** Removes a dead lock. Under a lock of its own: else one process could remove what another has just made anew. */
-async function takeOver(path: string, dead: number | 'unknown' | undefined): Promise<void> {
-  const second = `${path}.takeover`;
-  if (!(await create(second))) {
-    const owner = await ownerOf(second);
-    if (typeof owner === 'number' && !lives(owner)) {
-      throw locked(second, `process ${owner} was killed while it held it`);
-    }
-    return;
-  }
-  try {
-    if ((await ownerOf(path)) === dead) await rm(path, { force: true });
-  } finally {
-    await rm(second, { force: true });
-  }
-}
-
-function locked(path: string, why: string): CountersignError {
-  return new CountersignError('transcript-locked', `${path} keeps others from the transcript: ${why}`);
 }

@@ -1,13 +1,13 @@
 // Takes over the transcripts of other computers, and the signatures under them.
-import { open, rename } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { CountersignError, messageOf } from '../src/lib/errors.ts';
+import { CountersignError } from '../src/lib/errors.ts';
 import { ATTESTATIONS_FOLDER, attestationFile } from './attestations.ts';
 import { listFolder, readRegularFile, readRequired } from './ceremony-folder.ts';
 import { MAX_TRANSCRIPT_BYTES } from './transcript-chain.ts';
 import { foreignName, headAt, readTranscripts, type TranscriptOfComputer } from './transcript-set.ts';
 import { MAX_TRANSCRIPT_SIGNATURE_BYTES, parseTranscriptSignature } from './transcript-signature.ts';
-import { writeOnce } from './write-file.ts';
+import { unwritable, writeOnce } from './write-file.ts';
 
 export interface MergedTranscripts {
   /** Files that were written or have grown. */
@@ -77,8 +77,7 @@ async function replace(folder: string, name: string, source: string): Promise<vo
     }
     await rename(partial, path.join(folder, name));
   } catch (cause) {
-    throw new CountersignError('usage', `${path.join(folder, name)} cannot be written: ${messageOf(cause)}`, {
-      cause,
-    });
+    await rm(partial, { force: true });
+    throw unwritable(path.join(folder, name), cause);
   }
 }

@@ -5,7 +5,7 @@ import { open, rename, unlink, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { equalBytes, sha256Hex } from '../src/lib/bytes.ts';
 import type { Clock } from '../src/lib/clock.ts';
-import { CountersignError, messageOf } from '../src/lib/errors.ts';
+import { CountersignError } from '../src/lib/errors.ts';
 import { formatExpires } from '../src/tuf/lifetimes.ts';
 import { foreignTranscriptFile, readRegularFile } from './ceremony-folder.ts';
 import type { RandomSource } from './ceremony-key.ts';
@@ -18,6 +18,7 @@ import {
 } from './transcript-chain.ts';
 import { underLock } from './transcript-lock.ts';
 import type { TranscriptStep } from './transcript-steps.ts';
+import { unwritable } from './write-file.ts';
 
 /** Of this computer; the transcripts of others lie beside it as `transcript.NAME.ndjson`. */
 export const TRANSCRIPT_FILE = 'transcript.ndjson';
@@ -58,7 +59,7 @@ export class Transcript {
    * transcript that was changed. The end of a line that was cut off is accounted for first, by a line of its own.
    * @returns the head: SHA-256 of the line.
    * @throws CountersignError `transcript-invalid` when the chain is broken, `transcript-locked` when another process
-   *   holds it, `usage` when the file cannot be written (a full disk, a symbolic link).
+   *   holds it, `file-unwritable` on a full disk, `ceremony-file-invalid` for a symbolic link.
    */
   async append(step: TranscriptStep): Promise<string> {
     return underLock(`${this.path}.lock`, this.#source.clock, async () => {
@@ -69,7 +70,7 @@ export class Transcript {
         const { O_RDWR, O_APPEND, O_CREAT, O_NOFOLLOW } = constants;
         file = await open(this.path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW, 0o644);
       } catch (error) {
-        throw this.#unwritable(error);
+        throw unwritable(this.path, error);
       }
       try {
         return await this.#appendTo(file, step);
@@ -86,7 +87,7 @@ export class Transcript {
         await file.appendFile(text);
         await file.sync();
       } catch (error) {
-        throw this.#unwritable(error);
+        throw unwritable(this.path, error);
       }
       bytes = Buffer.concat([bytes, Buffer.from(text)]);
       return verifyTranscript(bytes);
@@ -166,11 +167,5 @@ export class Transcript {
     } finally {
       await folder.close();
     }
-  }
-
-  #unwritable(error: unknown): CountersignError {
-    return new CountersignError('usage', `${this.path} cannot be written: ${messageOf(error)}`, {
-      cause: error,
-    });
   }
 }

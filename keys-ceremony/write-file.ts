@@ -15,7 +15,7 @@ const NO_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'];
 /**
  * Writes a file below `folder`; it is on the disk when this resolves. `same` when it was there with this content.
  * @throws CountersignError `file-exists` when it was there with other content; `ceremony-file-invalid` when a symbolic
- *   link or something that is no file has its name; `usage` when it cannot be written.
+ *   link or something that is no file has its name; `file-unwritable`.
  */
 export async function writeOnce(
   folder: string,
@@ -29,8 +29,8 @@ export async function writeOnce(
     if (!(await isFolder(parent))) await mkdir(parent, { mode: FOLDER_MODE });
     const partial = path.join(parent, `.${path.basename(file)}.partial`);
     await unlink(partial).catch(ignoreAbsent);
-    await create(partial, bytes);
     try {
+      await create(partial, bytes);
       await link(partial, file);
     } catch (error) {
       if (!NO_LINKS.includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
@@ -43,7 +43,7 @@ export async function writeOnce(
   } catch (error) {
     if (error instanceof CountersignError) throw error;
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
-      throw new CountersignError('usage', `${file} cannot be written: ${messageOf(error)}`, { cause: error });
+      throw unwritable(file, error);
     }
   }
   const found = await readRegularFile(file, MAX_BYTES.bundle);
@@ -79,6 +79,11 @@ async function syncFolder(folder: string): Promise<void> {
   } finally {
     await handle.close();
   }
+}
+
+/** For a file that cannot be written: the disk is full, the medium write-protected or gone. */
+export function unwritable(file: string, cause: unknown): CountersignError {
+  return new CountersignError('file-unwritable', `${file} cannot be written: ${messageOf(cause)}`, { cause });
 }
 
 function ignoreAbsent(error: unknown): void {

@@ -3,7 +3,8 @@
 import { chmod, mkdir, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sha256Hex } from '../src/lib/bytes.ts';
-import { CountersignError, messageOf } from '../src/lib/errors.ts';
+import { CountersignError } from '../src/lib/errors.ts';
+import { unwritable } from './write-file.ts';
 
 /** Owner only: private keys and passphrases. */
 export const SECRET_MODE = 0o600;
@@ -74,7 +75,7 @@ export class OutputFolder {
 
   /**
    * Creates a file; its content is on the disk when this resolves.
-   * @throws CountersignError `file-exists`; `usage` when it cannot be written.
+   * @throws CountersignError `file-exists`, `file-unwritable`.
    */
   async write(name: string, content: Uint8Array | string, mode: number): Promise<void> {
     const path = join(this.path, name);
@@ -99,5 +100,5 @@ function asRefusal(error: unknown, path: string): CountersignError {
   if ((error as NodeJS.ErrnoException).code === 'EEXIST') {
     return new CountersignError('file-exists', `${path} exists already`, { cause: error });
   }
-  return new CountersignError('usage', `${path} cannot be written: ${messageOf(error)}`, { cause: error });
+  return unwritable(path, error);
 }

@@ -3,14 +3,14 @@ import { lstat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { sha256Hex } from '../../src/lib/bytes.ts';
-import { CountersignError, messageOf } from '../../src/lib/errors.ts';
+import { CountersignError } from '../../src/lib/errors.ts';
 import type { Ceremony } from '../ceremony.ts';
 import { answer, type CeremonyAnswer, type CeremonyContext } from '../context.ts';
 import { archiveOf, CHECKSUMS_FILE, encryptArchive, onlinePart } from '../export.ts';
 import { loadCeremony } from '../load-ceremony.ts';
 import { choosePassphrase } from '../passphrase-choice.ts';
 import { folderOf, record, recorded, withFolder } from '../session.ts';
-import { writeOnce } from '../write-file.ts';
+import { unwritable, writeOnce } from '../write-file.ts';
 import { OutputFolder } from '../write-once.ts';
 
 interface ExportOptions {
@@ -115,6 +115,6 @@ async function exists(file: string): Promise<boolean> {
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
-    throw new CountersignError('usage', `${file} cannot be written: ${messageOf(error)}`, { cause: error });
+    throw unwritable(file, error);
   }
 }

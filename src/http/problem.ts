@@ -33,6 +33,7 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   'config-invalid': 500,
   'secret-unreadable': 500,
   'file-exists': 500,
+  'file-unwritable': 500,
   'not-bootstrapped': 503,
   'not-empty': 500,
   'key-mismatch': 500,

@@ -127,6 +127,12 @@ export const ERRORS = {
     meaning: 'An output file exists already; countersign never overwrites one.',
     remedy: 'Choose another name or move the file away.',
   },
+  'file-unwritable': {
+    kind: 'usage',
+    meaning: 'An output file cannot be written: a full disk, a medium that is write-protected or not there.',
+    remedy:
+      'Make room, or put the medium in so that it can be written; then repeat the command: nothing is half-written.',
+  },
   'not-bootstrapped': {
     kind: 'refused',
     meaning: 'The ledger has no repository yet, or its bootstrap was interrupted.',

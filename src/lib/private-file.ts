@@ -60,8 +60,7 @@ export async function refuseTaken(file: string): Promise<void> {
  * Creates a file that only its owner reads and nobody changes (mode 0400). It has its whole content when its name
  * appears, and is durable when this resolves; where file systems have no links, it is taken away again when it could
  * not be finished.
- * @throws CountersignError `file-exists` when the name is taken, by a symbolic link too; `secret-unreadable` when the
- *   file cannot be written.
+ * @throws CountersignError `file-exists` when the name is taken, by a symbolic link too; `file-unwritable`.
  */
 export async function writePrivateFile(file: string, content: string): Promise<void> {
   const folder = path.dirname(file);
@@ -79,7 +78,10 @@ export async function writePrivateFile(file: string, content: string): Promise<v
     }
     await syncFolder(folder);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw unusable(file, 'cannot be written', error);
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
+      const message = `${file} cannot be written: ${messageOf(error)}`;
+      throw new CountersignError('file-unwritable', message, { cause: error });
+    }
     throw new CountersignError('file-exists', `${file} exists already; it is not replaced`, { cause: error });
   }
 }

@@ -1,5 +1,5 @@
 // The transcript of a ceremony against kill -9, two processes, a full disk and whoever would like it to say otherwise.
-import { readFile, stat, symlink, truncate, writeFile } from 'node:fs/promises';
+import { readdir, readFile, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { verifyTranscript } from '../../keys-ceremony/transcript-chain.ts';
@@ -254,6 +254,21 @@ test(
     });
   },
 );
+
+test('a lock that nobody could finish, and one over it, are taken over', async () => {
+  const { folder, path } = await written(2);
+  for (const left of [['.lock'], ['.lock', '.lock.takeover']]) {
+    for (const suffix of left) await writeFile(path + suffix, '');
+    await new Transcript(folder, SOURCE).append(MERGED);
+    expect(await readdir(folder)).toEqual([TRANSCRIPT_FILE]);
+  }
+});
+
+test('a disk that is full before the lock leaves no lock', PROCESSES, async () => {
+  const { folder } = await written(2);
+  expect(await runChild('transcript-writer.ts', [folder, '1'], { fileSizeLimitKiB: 0 }).ended).toBe(1);
+  expect(await readdir(folder)).toEqual([TRANSCRIPT_FILE]);
+});
 
 test('a full disk stops the step, and the next one goes on from there', PROCESSES, async () => {
   const folder = await tempDir();
