@@ -5,6 +5,7 @@ import { CountersignError } from '../../src/lib/errors.ts';
 import { answer, type CeremonyContext } from '../context.ts';
 import { describeChanges } from '../describe-changes.ts';
 import type { HolderKey } from '../holder-key.ts';
+import { isOnRecord } from '../on-record.ts';
 import { checkPublishedRoot } from '../published-root.ts';
 import { guardCeremony, withAccept, type AcceptOptions } from '../self-check-guard.ts';
 import { folderOf, record, recorded, withFolder } from '../session.ts';
@@ -67,16 +68,10 @@ Examples:
         const key = await openKey(keyReference(context, options.key), terminal);
         const signed = await signAndForget(key, folder, workspace);
         for (const { role, version, file, state } of signed) {
-          if (state === 'there') continue;
-          const { keyid } = key;
-          await record(context, folder, name, {
-            step: 'signed',
-            payload: payload.sha256,
-            role,
-            version,
-            keyid,
-            file,
-          });
+          const { sha256 } = payload;
+          const step = { step: 'signed', payload: sha256, role, version, keyid: key.keyid, file } as const;
+          if (state === 'there' && (await isOnRecord(folder, step))) continue;
+          await record(context, folder, name, step);
         }
         // Read back from the disk, as the next computer will.
         const after = await openWorkspace(folder);
