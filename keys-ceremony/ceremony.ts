@@ -7,7 +7,7 @@ import { FILES } from './ceremony-folder.ts';
 import { ONE_TIME_ROLES, type OneTime, type OneTimeRole } from './one-time-file.ts';
 import { makePayload, type Payload, type PayloadOrigin } from './payload.ts';
 import type { Plan } from './plan.ts';
-import { propose, type ProposalSource } from './propose.ts';
+import { propose, type ProposalSource, type RetiredKey } from './propose.ts';
 import type { HolderPublicKey, PublicPart } from './public-key-file.ts';
 
 /** The bundle of the ceremony before, verified from its first root. */
@@ -70,10 +70,23 @@ export function proposalSource(
           },
         }),
     targetsSigners: previous?.targetsSigners ?? [],
+    retired: retiredKeys(previous),
     holders,
     online,
     oneTime: { targets: keys('targets'), bins: keys('bins') },
   };
+}
+
+/** Keys that a root named and a later one left out. */
+function retiredKeys(previous: PreviousCeremony | undefined): RetiredKey[] {
+  const roots = previous?.bundle.roots.map(({ signed }) => signed) ?? [];
+  return roots
+    .slice(1)
+    .flatMap((root, index) =>
+      [...(roots[index]?.keys ?? [])].flatMap(([keyid, key]) =>
+        root.keys.has(keyid) ? [] : [{ key, leftOutBy: root.version }],
+      ),
+    );
 }
 
 /**

@@ -40,6 +40,7 @@ export function lintKeys(subject: LintSubject): Finding[] {
     ...holders(subject),
     ...algorithms(subject),
     ...reuse(subject),
+    ...retiredKeys(subject),
   ];
 }
 
@@ -252,6 +253,24 @@ function valuesOf(roles: readonly NamedRole[]): Map<string, string> {
       }),
     ),
   );
+}
+
+/** A key was left out because it was lost, given up or stolen: whoever found it since must not come back in. */
+function retiredKeys({ after, retired, previous }: LintSubject): Finding[] {
+  const inUse = previous === undefined ? new Map<string, string>() : valuesOf(offlineAndOnline(previous));
+  const named = valuesOf(offlineAndOnline(after));
+  const found = new Map<string, Finding>();
+  for (const { key, leftOutBy } of retired) {
+    const keyid = named.get(publicValue(key));
+    if (keyid === undefined || inUse.has(publicValue(key))) continue;
+    const message = `key ${keyid} was left out by root ${leftOutBy}, and would come back: make a new key instead`;
+    found.set(keyid, refusal('key-retired', message));
+  }
+  return [...found.values()];
+}
+
+function offlineAndOnline(roles: Roles): NamedRole[] {
+  return [...offlineRoles(roles), ...onlineRoles(roles)];
 }
 
 /** The point or the modulus itself: a PEM text can spell one key in several ways, each with a key id of its own. */

@@ -73,6 +73,14 @@ async function readPrevious(plan: Plan, bytes: Buffer | undefined): Promise<Prev
       `${FILES.previous} is not there: an update follows the bundle of the ceremony before`,
     );
   }
+  return readPreviousBundle(bytes);
+}
+
+/**
+ * The bundle of the ceremony before, as people brought it.
+ * @throws CountersignError `ceremony-file-invalid`.
+ */
+export async function readPreviousBundle(bytes: Buffer): Promise<PreviousCeremony> {
   try {
     const bundle = parseBundle(bytes);
     // Time 0: what has expired is renewed by this very ceremony. Everything else is checked.

@@ -3,8 +3,10 @@ import { formatDuration, parseDuration } from '../src/lib/duration.ts';
 import { CountersignError, messageOf } from '../src/lib/errors.ts';
 import { formatExpires } from '../src/tuf/lifetimes.ts';
 import { BinLayout } from '../src/tuf/bins.ts';
+import type { DelegationFormat } from '../src/tuf/delegations.ts';
 import { CEREMONY_DEFAULTS, MAX_HOLDERS } from './defaults.ts';
 import { PLAN_NAME, type CeremonyKind } from './plan.ts';
+import type { StateBefore } from './plan-wizard-before.ts';
 import { askUntil, wrongAnswer } from './terminal-questions.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -35,13 +37,15 @@ const NEXT_AFTER_DAYS = 305;
 /**
  * Asks.
  * @param now milliseconds since the epoch.
+ * @param before What there is today: suggested wherever a plan may leave it as it is.
  * @throws CountersignError of the third answer in a row that does not fit; `interrupted`.
  */
-export async function askForPlan(terminal: Terminal, now: number): Promise<WizardAnswers> {
-  const kind = await terminal.choose<CeremonyKind>('What kind of ceremony is it?', [
-    { value: 'genesis', title: 'the first one: there is no root yet' },
-    { value: 'update', title: 'a later one: it follows previous.json, the bundle of the one before' },
-  ]);
+export async function askForPlan(
+  terminal: Terminal,
+  now: number,
+  before?: StateBefore,
+): Promise<WizardAnswers> {
+  const kind = await askKind(terminal, before);
   const year = new Date(now).getUTCFullYear();
   const suggested = `${year}-${kind === 'genesis' ? 'genesis' : 'renewal'}`;
   const ceremony = await asked(terminal, 'Its name', suggested, readName);
@@ -58,20 +62,14 @@ export async function askForPlan(terminal: Terminal, now: number): Promise<Wizar
     if (read <= date) throw wrongAnswer(`${text} is not after ${formatExpires(date)}, the date of this one`);
     return read;
   });
-  const suggestedHolders = Array.from(
-    { length: CEREMONY_DEFAULTS.holders },
-    (_, index) => `holder-${index + 1}`,
-  );
   const holders = await asked(
     terminal,
     'Who holds root keys after it? Names, with blanks between them',
-    suggestedHolders.join(' '),
+    suggestedHolders(kind, before),
     readHolders,
   );
-  const usual = Math.min(
-    holders.length,
-    Math.max(CEREMONY_DEFAULTS.threshold, Math.ceil(holders.length / 2)),
-  );
+  const least = before?.threshold ?? Math.max(CEREMONY_DEFAULTS.threshold, Math.ceil(holders.length / 2));
+  const usual = Math.min(holders.length, least);
   const threshold = await asked(
     terminal,
     `How many of these ${holders.length} must sign`,
@@ -79,13 +77,17 @@ export async function askForPlan(terminal: Terminal, now: number): Promise<Wizar
     (text) => readNumber(text, 1, holders.length),
   );
   // Root must outlive the next ceremony with time to spare.
-  const least = nextCeremony - date;
-  const rootLifetimeMs = await askLifetime(terminal, 'root', CEREMONY_DEFAULTS.rootLifetimeMs, least);
-  const roles =
+  const leastMs = nextCeremony - date;
+  const rootLifetimeMs = await askLifetime(
+    terminal,
+    'How long does root live',
+    CEREMONY_DEFAULTS.rootLifetimeMs,
+    leastMs,
+  );
+  const keep =
     kind === 'update' &&
-    (await terminal.confirm('Do targets and bins stay exactly as they are?', { default: false }))
-      ? 'keep'
-      : await askRoles(terminal, least);
+    (await terminal.confirm('Do targets and bins stay exactly as they are?', { default: false }));
+  const roles = keep ? 'keep' : await askRoles(terminal, leastMs, kind, before);
   const online = await asked(
     terminal,
     'Files with the public online key (two while one follows the other)',
@@ -95,17 +97,44 @@ export async function askForPlan(terminal: Terminal, now: number): Promise<Wizar
   return { ceremony, kind, why, date, nextCeremony, holders, threshold, rootLifetimeMs, roles, online };
 }
 
-async function askRoles(terminal: Terminal, least: number): Promise<Exclude<WizardAnswers['roles'], 'keep'>> {
+async function askKind(terminal: Terminal, before: StateBefore | undefined): Promise<CeremonyKind> {
+  if (before === undefined) {
+    return terminal.choose<CeremonyKind>('What kind of ceremony is it?', [
+      { value: 'genesis', title: 'the first one: there is no root yet' },
+      { value: 'update', title: 'a later one: it follows previous.json, the bundle of the one before' },
+    ]);
+  }
+  terminal.say(`previous.json is there: this ceremony follows root ${before.root}`);
+  for (const keyid of before.unnamed) {
+    terminal.say(`holders/ has no public key of ${keyid}, which root ${before.root} names`);
+  }
+  return 'update';
+}
+
+/** Nothing is suggested for a later ceremony whose previous.json is not there: it would be a guess. */
+function suggestedHolders(kind: CeremonyKind, before: StateBefore | undefined): string | undefined {
+  if (before !== undefined) return before.holders.length === 0 ? undefined : before.holders.join(' ');
+  if (kind === 'update') return undefined;
+  return Array.from({ length: CEREMONY_DEFAULTS.holders }, (_, index) => `holder-${index + 1}`).join(' ');
+}
+
+async function askRoles(
+  terminal: Terminal,
+  leastMs: number,
+  kind: CeremonyKind,
+  before: StateBefore | undefined,
+): Promise<Exclude<WizardAnswers['roles'], 'keep'>> {
   const lifetimeMs = await askLifetime(
     terminal,
-    'targets and bins',
+    'How long do targets and bins live',
     CEREMONY_DEFAULTS.targetsLifetimeMs,
-    least,
+    leastMs,
   );
+  const suggested = kind === 'genesis' ? CEREMONY_DEFAULTS.bins : before?.bins.count;
   const bins = await asked(
     terminal,
     'Number of bins, a power of two',
-    String(CEREMONY_DEFAULTS.bins),
+    suggested === undefined ? undefined : String(suggested),
     (text) => {
       const count = readNumber(text, 2, 32_768);
       try {
@@ -115,15 +144,23 @@ async function askRoles(terminal: Terminal, least: number): Promise<Exclude<Wiza
       }
     },
   );
-  const format = await terminal.choose('How are bins delegated?', [
-    { value: 'succinct', title: 'TAP 15: small files; python-tuf, tuf-js and newer go-tuf read it' },
-    { value: 'prefixes', title: 'hash prefixes: large files; tough and older clients read it' },
+  const asBefore = (format: DelegationFormat): string =>
+    format === before?.bins.format ? ' (as before)' : '';
+  const format = await terminal.choose<DelegationFormat>('How are bins delegated?', [
+    {
+      value: 'succinct',
+      title: `TAP 15: small files; python-tuf, tuf-js and newer go-tuf read it${asBefore('succinct')}`,
+    },
+    {
+      value: 'prefixes',
+      title: `hash prefixes: large files; tough and older clients read it${asBefore('prefixes')}`,
+    },
   ]);
   return { lifetimeMs, bins, format };
 }
 
-function askLifetime(terminal: Terminal, what: string, usual: number, least: number): Promise<number> {
-  return asked(terminal, `How long do ${what} live`, formatDuration(usual), (text) => {
+function askLifetime(terminal: Terminal, question: string, usual: number, least: number): Promise<number> {
+  return asked(terminal, question, formatDuration(usual), (text) => {
     const ms = parseDuration(text);
     if (ms > least) return ms;
     throw wrongAnswer(

@@ -18,6 +18,13 @@ export interface Roles {
   readonly bins: Targets;
 }
 
+/** A key that a root named and a later one left out. */
+export interface RetiredKey {
+  readonly key: PublicKey;
+  /** Version of the root that left it out. */
+  readonly leftOutBy: number;
+}
+
 /** Everything that a proposal follows from. */
 export interface ProposalSource {
   readonly plan: Plan;
@@ -25,6 +32,7 @@ export interface ProposalSource {
   readonly previous?: Roles;
   /** Ids of the keys that signed the targets before; none in a genesis. */
   readonly targetsSigners: readonly string[];
+  readonly retired: readonly RetiredKey[];
   /** In the order of the plan. */
   readonly holders: readonly HolderPublicKey[];
   readonly online: readonly PublicPart[];

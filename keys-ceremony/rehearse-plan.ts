@@ -226,6 +226,7 @@ async function standIn(plan: Plan, known: Before | undefined, cast: Cast): Promi
       bins: { signers: oneTime('bins'), lifetimeMs, ...before.bins },
     },
     targetsSigners: [],
+    retired: [],
     holders: await Promise.all(names.map((name) => cast.holder(name))),
     online: await Promise.all(before.online.map((name) => cast.part(name))),
     oneTime: { targets: await once('targets'), bins: await once('bins') },

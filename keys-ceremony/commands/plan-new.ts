@@ -7,6 +7,7 @@ import { FILES, MAX_BYTES, readIfPresent } from '../ceremony-folder.ts';
 import { answer, commandGroup, type CeremonyContext } from '../context.ts';
 import { parsePlan } from '../parse-plan.ts';
 import { askForPlan } from '../plan-wizard.ts';
+import { readStateBefore } from '../plan-wizard-before.ts';
 import { planText } from '../plan-wizard-text.ts';
 import { folderOf, record, withFolder } from '../session.ts';
 import { writeOnce } from '../write-file.ts';
@@ -18,7 +19,7 @@ export function addPlanNewCommand(program: Command, context: CeremonyContext): v
     .addHelpText(
       'after',
       `
-An empty answer takes what stands in brackets. Nothing is written before the last answer, and no plan is
+An empty answer takes what stands in brackets: where previous.json is there, what is in use today. Nothing is written before the last answer, and no plan is
 ever overwritten: to change one, edit the file and run "plan check".
 
 Examples:
@@ -37,7 +38,7 @@ Examples:
       if ((await readIfPresent(folder, FILES.plan, MAX_BYTES.plan)) !== undefined) {
         throw new CountersignError('file-exists', `${path.join(folder, FILES.plan)} exists already`);
       }
-      const text = planText(await askForPlan(terminal, context.clock.now()));
+      const text = planText(await askForPlan(terminal, context.clock.now(), await readStateBefore(folder)));
       const { ceremony, kind } = parsePlan(Buffer.from(text));
       await writeOnce(folder, FILES.plan, text);
       const sha256 = sha256Hex(text);

@@ -1,5 +1,5 @@
 // `plan new`: what it asks, what it refuses to take, and that its file is the plan that was meant.
-import { mkdir, readdir, readFile, stat, symlink } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import fc from 'fast-check';
@@ -10,6 +10,7 @@ import { askForPlan } from '../../keys-ceremony/plan-wizard.ts';
 import { planText } from '../../keys-ceremony/plan-wizard-text.ts';
 import { CTRL_C, ScriptedTerminal, type ScriptedAnswer } from '../../keys-ceremony/terminal-scripted.ts';
 import { CEREMONY_DAY } from '../support/ceremony-machine.ts';
+import { foundCeremony, heldKey, holdCeremony } from '../support/ceremony-people.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 let folder: string;
@@ -53,7 +54,7 @@ const DEFAULTS: Answers = [
   ['the next one [2027-11-16]', ''],
   ['Who holds', ''],
   ['must sign [2]', ''],
-  ['How long do root live [365d]', ''],
+  ['How long does root live [365d]', ''],
   ['How long do targets and bins live [365d]', ''],
   ['Number of bins', '16384'],
   ['Number or name', 'succinct'],
@@ -103,6 +104,8 @@ describe('plan new', () => {
         ['Its date', '2027-02-01T10:00:00Z'],
         ['the next one', '2027-01-01'],
         ['the next one', '2027-06-01'],
+        // Without previous.json nothing is suggested: it would be a guess.
+        ['Who holds', ''],
         ['Who holds', 'holder-1, holder-1'],
         ['Who holds', '1e5, holder-2'],
         ['must sign [2]', '3'],
@@ -125,6 +128,59 @@ describe('plan new', () => {
       bins: 'keep',
       online: ['old.pub.json', 'new.pub.json'],
     });
+  });
+
+  test('whoever only presses Enter changes neither holders nor bins', async () => {
+    const first = await holdCeremony(join(folder, 'first'), 'first', ['holder-1', 'holder-2']);
+    const without = {
+      kind: 'update',
+      holders: ['holder-1', 'holder-2', 'holder-4'],
+      targets: 'keep',
+      bins: 'keep',
+    } as const;
+    const second = await holdCeremony(
+      join(folder, 'second'),
+      'second',
+      ['holder-1', 'holder-2'],
+      without,
+      await first.read('bundle.json'),
+    );
+    // The folder has every public key there ever was, that of the one who was left out too.
+    const third = await foundCeremony(
+      join(folder, 'third'),
+      'third',
+      { holders: ['holder-1', 'holder-2', 'holder-3', 'holder-4'] },
+      await second.read('bundle.json'),
+    );
+    await rm(join(third.folder, 'plan.yaml'));
+    const { status, stderr } = await third.run(
+      ['plan', 'new'],
+      [
+        { question: 'Its name', answer: '' },
+        { question: 'Why', answer: 'The yearly renewal.' },
+        ...[
+          'Its date',
+          'the next one',
+          'Who holds root keys after it? Names, with blanks between them [holder-1 holder-2 holder-4]',
+          'must sign [2]',
+          'root live',
+          'stay exactly',
+          'bins live',
+          'Number of bins, a power of two [4]',
+        ].map((question) => ({ question, answer: '' })),
+        { question: 'Number or name', answer: 'succinct' },
+        { question: 'online key', answer: 'online-1.pub.json' },
+      ],
+    );
+    expect(stderr).toContain('previous.json is there: this ceremony follows root 2');
+    expect(stderr).toContain('read it (as before)');
+    expect(status).toBe(0);
+    expect((await third.run(['plan', 'check'])).stdout).toContain('0 refused, 0 warnings');
+    await rm(join(third.folder, 'holders/holder-4.pub.json'));
+    await rm(join(third.folder, 'plan.yaml'));
+    const { keyid } = await heldKey('holder-4');
+    const ended = await third.run(['plan', 'new'], [{ question: 'Its name', answer: CTRL_C }]);
+    expect(ended.stderr).toContain(`holders/ has no public key of ${keyid}, which root 2 names`);
   });
 
   test('Ctrl-C at each question, and three wrong answers, leave nothing behind', async () => {

@@ -136,6 +136,28 @@ test('rules about what changes', { timeout: 30_000 }, async () => {
   expect((await findings(office)).map(({ rule }) => rule)).toEqual(['online-two', 'bins-count']);
 });
 
+test('a key that was left out does not come back', async () => {
+  const dir = await tempDir();
+  const first = await holdCeremony(join(dir, 'first'), 'first', ['holder-1', 'holder-2']);
+  const second = await holdCeremony(
+    join(dir, 'second'),
+    'second',
+    ['holder-1', 'holder-2'],
+    { kind: 'update', holders: ['holder-1', 'holder-2', 'holder-4'], online: ['online-2'], root: '{ threshold: 2, expires-in: 366d }' },
+    await first.read('bundle.json'),
+  );
+  const plan = { kind: 'update', day: 100, online: ['online-1'] } as const;
+  const third = await foundCeremony(join(dir, 'third'), 'third', plan, await second.read('bundle.json'));
+  for (const name of ['holder-3', 'online-1']) {
+    const { keyid } = await heldKey(name);
+    expect(await findings(third)).toContainEqual({
+      rule: 'key-retired',
+      severity: refuse,
+      message: `key ${keyid} was left out by root 2, and would come back: make a new key instead`,
+    });
+  }
+});
+
 test('one P-256 key spelled in two ways counts once', async () => {
   const office = await foundCeremony(join(await tempDir(), 'office'), 'genesis');
   const key = publicKeyOf(generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey);
