@@ -20,6 +20,8 @@ export interface CeremonyContext {
   readonly machine?: Machine;
   /** Whom to ask. Absent where nobody answers: a command that has a question left then fails with `usage`. */
   readonly terminal?: Terminal;
+  /** Looks whether a private key is there, before anybody is asked for anything. */
+  readonly findKey?: (reference: string) => Promise<void>;
   /** How private keys of holders are opened. */
   readonly openKey?: OpenHolderKey;
   /** log2 of scrypt's cost for what a passphrase encrypts; 18 by default, lower only in tests. */

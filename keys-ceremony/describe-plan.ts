@@ -97,7 +97,7 @@ function signerSentences(ceremony: Ceremony, groups: readonly SigningGroup[]): s
   }
   for (const { role, label, trust } of groups) {
     lines.push(
-      `Needed for ${role}: ${trust.threshold} of the ${trust.keyids.length} signatures of ${label}.`,
+      `Needed for ${role}: signatures of ${trust.threshold} of the ${trust.keyids.length} ${label}.`,
     );
   }
   return lines;

@@ -2,7 +2,7 @@
 // The program `countersign-ceremony`: the only place of the ceremony that touches the process, the clock and randomness.
 import { randomBytes } from 'node:crypto';
 import { systemClock } from '../src/lib/clock.ts';
-import { openHolderKey } from './open-key.ts';
+import { findHolderKey, openHolderKey } from './open-key.ts';
 import { ownDigest } from './own-digest.ts';
 import { runCeremony } from './program.ts';
 import { thisMachine } from './self-check-machine.ts';
@@ -20,6 +20,7 @@ process.exitCode = await runCeremony(process.argv.slice(2), {
   random: randomBytes,
   tool: await ownDigest(),
   machine: thisMachine(systemClock, randomBytes),
+  findKey: findHolderKey,
   openKey: openHolderKey,
   ...(terminal === undefined ? {} : { terminal }),
 });

@@ -18,7 +18,7 @@ export async function choosePassphrase(
   terminal: Terminal,
   random: RandomSource,
 ): Promise<string> {
-  const way = await terminal.choose(`A passphrase protects ${what}. Whoever has both has the key.`, [
+  const way = await terminal.choose(`A passphrase protects ${what}. Whoever has both can use it.`, [
     { value: 'words', title: `the program makes one of ${GENERATED_WORDS} words, to be written down` },
     { value: 'own', title: 'you think of one' },
   ]);
@@ -27,7 +27,7 @@ export async function choosePassphrase(
 
 async function generated(what: string, terminal: Terminal, random: RandomSource): Promise<string> {
   const passphrase = makePassphrase(random);
-  terminal.say('Write down the words that follow, with a pen, and keep the paper apart from the key.');
+  terminal.say(`Write down the words that follow, with a pen, and keep the paper apart from ${what}.`);
   await terminal.reveal(passphrase, 'Press Enter when they are on paper; they will not be shown again');
   await askUntil(
     terminal,

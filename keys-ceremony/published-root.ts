@@ -8,11 +8,13 @@ import type { Ceremony } from './ceremony.ts';
 import { FILES, readRegularFile } from './ceremony-folder.ts';
 
 /**
- * Checks that the chain of roots in previous.json ends with a published root, or goes beyond it.
- * @throws CountersignError `ceremony-mismatch` when the published root is newer than, or another than, the one in the
- *   bundle; `ceremony-file-missing`, `ceremony-file-invalid`.
+ * Checks that the chain of roots in previous.json ends with a published root. An older one shows nothing: whoever hands
+ * an old bundle over can bring the root of that time with it.
+ * @returns what was found, for people.
+ * @throws CountersignError `ceremony-mismatch` when the published root is newer than, older than, or another than the
+ *   last one in the bundle; `ceremony-file-missing`, `ceremony-file-invalid`.
  */
-export async function checkPublishedRoot(file: string, { previous }: Ceremony): Promise<void> {
+export async function checkPublishedRoot(file: string, { previous }: Ceremony): Promise<string> {
   const bytes = await readRegularFile(file, MAX_METADATA_BYTES.root);
   if (bytes === undefined) throw new CountersignError('ceremony-file-missing', `${file} is not there`);
   let root;
@@ -30,7 +32,15 @@ export async function checkPublishedRoot(file: string, { previous }: Ceremony): 
     throw new CountersignError('ceremony-mismatch', `root ${version} is published, but ${last}`);
   }
   const same = known[version - 1];
-  if (same !== undefined && equalBytes(same.signedBytes, root.signedBytes)) return;
+  if (same !== undefined && equalBytes(same.signedBytes, root.signedBytes)) {
+    if (version === known.length)
+      return `root ${version} is the published one, and ${FILES.previous} ends with it`;
+    throw new CountersignError(
+      'ceremony-mismatch',
+      `root ${version} was given as the published one, but ${FILES.previous} ends with root ${known.length}: bring the ` +
+        'newest root.json; if that is it, import the bundle of the ceremony before first',
+    );
+  }
   throw new CountersignError(
     'ceremony-mismatch',
     `root ${version} in ${FILES.previous} is another one than the published root ${version}`,

@@ -9,7 +9,7 @@ import type { RoleSignature } from './signature-file.ts';
 
 export interface SigningGroup {
   readonly role: OfflineRole;
-  /** `its keys`, or `the old keys` and `the new keys` of a root whose keys change. */
+  /** `keys`, or `old keys` and `new keys` of a root whose keys change. */
   readonly label: string;
   readonly trust: RoleTrust;
 }
@@ -29,21 +29,21 @@ export function signingGroups(source: ProposalSource, proposal: Proposal): Signi
     const now = topLevelTrust(proposal.root, 'root');
     const before = previous && topLevelTrust(previous.root, 'root');
     if (before === undefined || sameTrust(before, now)) {
-      groups.push({ role: 'root', label: 'its keys', trust: now });
+      groups.push({ role: 'root', label: 'keys', trust: now });
     } else {
-      groups.push({ role: 'root', label: 'the old keys', trust: before });
-      groups.push({ role: 'root', label: 'the new keys', trust: now });
+      groups.push({ role: 'root', label: 'old keys', trust: before });
+      groups.push({ role: 'root', label: 'new keys', trust: now });
     }
   }
   if (plan.targets !== 'keep' && plan.targets.signers.use === 'holders') {
     groups.push({
       role: 'targets',
-      label: 'its keys',
+      label: 'keys',
       trust: plannedTrust(source, 'targets', plan.targets.signers),
     });
   }
   if (plan.bins !== 'keep' && plan.bins.signers.use === 'holders') {
-    groups.push({ role: 'bins', label: 'its keys', trust: plannedTrust(source, 'bins', plan.bins.signers) });
+    groups.push({ role: 'bins', label: 'keys', trust: plannedTrust(source, 'bins', plan.bins.signers) });
   }
   return groups;
 }
@@ -80,14 +80,17 @@ export function progressOf(
   });
 }
 
-/** `root: 1 of 2 of the new keys, 2 of 2 of the old keys`, one text a role. */
+/** `root: 2 of 3 old keys have signed, 2 must; 1 of 3 new keys has signed, 2 must`, one text a role. */
 export function progressLines(progress: readonly GroupProgress[]): string[] {
   const roles = [...new Set(progress.map(({ role }) => role))];
   return roles.map((role) => {
     const parts = progress
       .filter((group) => group.role === role)
-      .map(({ label, signed, trust }) => `${signed.length} of ${trust.threshold} of ${label}`);
-    return `${role}: ${parts.join(', ')}`;
+      .map(({ label, signed, trust: { keyids, threshold } }) => {
+        const have = signed.length === 1 ? 'has' : 'have';
+        return `${signed.length} of ${keyids.length} ${label} ${have} signed, ${threshold} must`;
+      });
+    return `${role}: ${parts.join('; ')}`;
   });
 }
 

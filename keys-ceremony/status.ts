@@ -7,7 +7,7 @@ import { lintPlan, lintedPayload } from './lint.ts';
 import { loadCeremony } from './load-ceremony.ts';
 import { checkPayloadFile } from './payload-file.ts';
 import { progressLines } from './signing-groups.ts';
-import { missingNames, readState } from './workspace.ts';
+import { missingLines, missingNames, readState } from './workspace.ts';
 
 export interface CeremonyStatus {
   readonly ceremony: string;
@@ -66,7 +66,8 @@ export async function ceremonyStatus(folder: string): Promise<CeremonyStatus> {
     return { ...state, next: 'find out where the refused signatures come from, and remove them' };
   }
   if (!progress.every(({ complete }) => complete)) {
-    return { ...state, next: `more holders run "sign", then "merge": ${state.missing.join(', ')}` };
+    const who = missingLines(ceremony, progress).join(' and ');
+    return { ...state, next: `"sign": ${who}; what was signed elsewhere comes in by "merge"` };
   }
   if ((await readIfPresent(folder, FILES.bundle, MAX_BYTES.bundle)) === undefined) {
     return { ...state, next: 'one computer runs "verify", then "bundle"' };

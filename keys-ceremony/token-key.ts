@@ -57,7 +57,7 @@ async function askPin(uri: string, terminal: Terminal): Promise<string> {
 }
 
 /** The one token that the URI means: nobody types a PIN before it is clear which token hears it. */
-async function theToken(text: string): Promise<TokenInfo> {
+export async function theToken(text: string): Promise<TokenInfo> {
   const { modulePath, token, serial, manufacturer, model } = parseKeyUri(text);
   const all = await listTokens(modulePath);
   const fits = (wanted: string | undefined, found: string): boolean =>

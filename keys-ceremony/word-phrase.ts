@@ -26,11 +26,7 @@ export function challengePlaces(random: RandomSource): readonly [number, number]
  * @throws CountersignError `code-wrong` that names the place, the word, and what it may have been meant to be.
  */
 export function checkWords(said: string, phrase: readonly string[], places: readonly number[]): void {
-  const words = said
-    .trim()
-    .toLowerCase()
-    .split(/[\s,.;-]+/)
-    .filter((word) => word !== '');
+  const words = saidWords(said);
   if (words.length !== places.length) {
     throw new CountersignError('code-wrong', `the code has ${words.length} words, expected ${places.length}`);
   }
@@ -46,4 +42,13 @@ export function checkWords(said: string, phrase: readonly string[], places: read
       `word ${place + 1} was read out as ${JSON.stringify(word.slice(0, 20))}${hint}; this payload has another`,
     );
   }
+}
+
+/** The words of what somebody typed, whatever stands between them. */
+export function saidWords(said: string): string[] {
+  return said
+    .trim()
+    .toLowerCase()
+    .split(/[\s,.;-]+/)
+    .filter((word) => word !== '');
 }

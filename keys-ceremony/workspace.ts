@@ -57,16 +57,29 @@ export function requireComplete({ ceremony, signatures, progress }: Workspace): 
   const [refused] = signatures.refused;
   if (refused !== undefined) throw new CountersignError('ceremony-mismatch', refused.problem);
   if (progress.every(({ complete }) => complete)) return;
-  const who = missingNames(ceremony, progress).join(', ');
   throw new CountersignError(
     'ceremony-incomplete',
-    `signatures are missing: ${progressLines(progress).join('; ')}; not yet signed by ${who}`,
+    `signatures are missing: ${missingLines(ceremony, progress).join('; ')}; ${progressLines(progress).join('; ')}`,
   );
 }
 
 /** Who could still sign a role that is not complete: holders of the plan by name, one who leaves by key id. */
 export function missingNames({ holders }: Ceremony, progress: readonly GroupProgress[]): string[] {
-  const names = new Map(holders.map(({ keyid, name }) => [keyid, name]));
   const keyids = progress.filter(({ complete }) => !complete).flatMap(({ missing }) => missing);
+  return namesOf(holders, keyids);
+}
+
+/** `1 more of holder-2, holder-4 (new keys)`, one text a group that is not complete. */
+export function missingLines({ holders }: Ceremony, progress: readonly GroupProgress[]): string[] {
+  return progress
+    .filter(({ complete }) => !complete)
+    .map(({ label, trust, signed, missing }) => {
+      const which = label === 'keys' ? '' : ` (${label})`;
+      return `${trust.threshold - signed.length} more of ${namesOf(holders, missing).join(', ')}${which}`;
+    });
+}
+
+function namesOf(holders: Ceremony['holders'], keyids: readonly string[]): string[] {
+  const names = new Map(holders.map(({ keyid, name }) => [keyid, name]));
   return [...new Set(keyids)].map((keyid) => names.get(keyid) ?? `the one who leaves, key ${keyid}`);
 }

@@ -39,8 +39,9 @@ Examples:
       const ceremony = await loadCeremony(folder);
       const name = ceremony.plan.ceremony;
       await recorded(context, folder, name, 'build', async () => {
+        const follows: string[] = [];
         if (options.publishedRoot !== undefined) {
-          await checkPublishedRoot(path.resolve(context.cwd, options.publishedRoot), ceremony);
+          follows.push(await checkPublishedRoot(path.resolve(context.cwd, options.publishedRoot), ceremony));
         }
         const { payload, warnings } = lintedPayload(ceremony);
         await checkPayloadFile(folder, payload);
@@ -60,6 +61,7 @@ Examples:
         answer(context, command, {
           json: { file: FILES.payload, state: written, sha256, phrase, changes, warnings },
           text: [
+            ...follows,
             ...changes,
             ...findingLines(warnings),
             `${written === 'same' ? 'same' : 'wrote'} ${FILES.payload} sha256 ${sha256}`,

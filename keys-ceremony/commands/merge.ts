@@ -5,7 +5,7 @@ import { answer, type CeremonyContext } from '../context.ts';
 import { mergeSignatures } from '../merge.ts';
 import { folderOf, record, recorded, withFolder } from '../session.ts';
 import { progressLines } from '../signing-groups.ts';
-import { missingNames, openWorkspace } from '../workspace.ts';
+import { missingLines, missingNames, openWorkspace } from '../workspace.ts';
 
 export function addMergeCommand(program: Command, context: CeremonyContext): void {
   withFolder(program.command('merge <from...>'))
@@ -38,7 +38,9 @@ Examples:
             ...known.map((file) => `had ${file}`),
             ...refused.map(({ problem }) => `refused ${problem}`),
             ...progressLines(progress),
-            missing.length === 0 ? 'next: verify' : `not yet signed by ${missing.join(', ')}`,
+            missing.length === 0
+              ? 'next: verify'
+              : `missing: ${missingLines(ceremony, progress).join(' and ')}`,
           ].join('\n'),
           ...(refused.length === 0 ? {} : { status: 1 }),
         });

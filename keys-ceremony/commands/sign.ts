@@ -12,7 +12,8 @@ import { folderOf, record, recorded, withFolder } from '../session.ts';
 import { signWith } from '../sign.ts';
 import { progressLines } from '../signing-groups.ts';
 import type { Terminal } from '../terminal.ts';
-import { challengePlaces, checkWords, PHRASE_LENGTH } from '../word-phrase.ts';
+import { askUntil, wrongAnswer } from '../terminal-questions.ts';
+import { challengePlaces, checkWords, PHRASE_LENGTH, saidWords } from '../word-phrase.ts';
 import { openWorkspace, type Workspace } from '../workspace.ts';
 import { findingLines } from './plan.ts';
 
@@ -59,13 +60,16 @@ Examples:
           throw new CountersignError('usage', 'there is no terminal at which a key could be opened');
         }
         await guardCeremony(context, options, folder, ceremony.plan);
+        const reference = keyReference(context, options.key);
+        // Before anybody reads and confirms anything: the stick may not be in.
+        await context.findKey?.(reference);
         const say = (line: string): void => {
           terminal.say(line);
         };
         describeChanges(source, payload.proposal).forEach(say);
         findingLines(warnings).forEach(say);
         await requireCode(terminal, context, workspace, options.code);
-        const key = await openKey(keyReference(context, options.key), terminal);
+        const key = await openKey(reference, terminal);
         const signed = await signAndForget(key, folder, workspace);
         for (const { role, version, file, state } of signed) {
           const { sha256 } = payload;
@@ -117,7 +121,17 @@ async function requireCode(
   terminal.say(`payload ${payload.sha256}`);
   terminal.say('the second person, at another computer, reads out two words of the phrase there');
   const [first, second] = places;
-  checkWords(await terminal.ask(`words ${first + 1} and ${second + 1}`), payload.phrase, places);
+  const said = await askUntil(
+    terminal,
+    () => terminal.ask(`words ${first + 1} and ${second + 1}`),
+    (answer) => {
+      // A slip of the hand. A wrong word is none, and ends it.
+      const { length } = saidWords(answer);
+      if (length !== places.length) throw wrongAnswer(`please type ${places.length} words, not ${length}`);
+      return answer;
+    },
+  );
+  checkWords(said, payload.phrase, places);
   if (await terminal.confirm(`sign this as ${payload.sha256.slice(0, 16)}…?`, { default: false })) return;
   throw new CountersignError('interrupted', 'not signed');
 }

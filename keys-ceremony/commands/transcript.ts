@@ -123,15 +123,16 @@ Examples:
           throw new CountersignError('usage', 'there is no terminal at which a key could be opened');
         }
         await guardCeremony(context, options, folder, plan);
+        const reference = options.key.startsWith('pkcs11:')
+          ? options.key
+          : path.resolve(context.cwd, options.key);
+        await context.findKey?.(reference);
         const transcripts = await readTranscripts(folder);
         const before = await readAttestations(folder, holders, transcripts);
         const statement = statementOf(transcripts);
         transcripts.forEach((transcript) => {
           terminal.say(transcriptLine(transcript));
         });
-        const reference = options.key.startsWith('pkcs11:')
-          ? options.key
-          : path.resolve(context.cwd, options.key);
         const key = await openKey(reference, terminal);
         try {
           const holder = holders.find(({ keyid }) => keyid === key.keyid);
@@ -165,5 +166,5 @@ Examples:
 function transcriptLine({ file, id, verified }: TranscriptOfComputer): string {
   const { lines, head, torn } = verified;
   const cut = torn === undefined ? '' : `, and ${torn.bytes} bytes of a line that was cut off`;
-  return `${file}: computer ${id}, ${lines.length} lines${cut}, head ${head}`;
+  return `${file}: transcript ${id}, ${lines.length} lines${cut}, head ${head}`;
 }

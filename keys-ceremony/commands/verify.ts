@@ -80,7 +80,7 @@ Examples:
           text: [
             ...lines(result),
             `${state === 'same' ? 'same' : 'wrote'} ${FILES.bundle} sha256 ${sha256}`,
-            `next: countersign ${use} ${FILES.bundle}`,
+            `next: record; then the operator runs "countersign ${use} ${FILES.bundle}"`,
           ].join('\n'),
         });
       });

@@ -133,7 +133,7 @@ describe('signatures', () => {
     const again = join(dir, 'again.json');
     await writeFile(again, await copy.read(file));
     const merged = await office.ask('merge', copy.folder, again, join(copy.folder, file));
-    expect(merged).toMatchObject({ known: [file, file], progress: ['root: 1 of 2 of its keys'] });
+    expect(merged).toMatchObject({ known: [file, file], progress: ['root: 1 of 3 keys has signed, 2 must'] });
     // The same bytes under the name of another key.
     const { keyid } = await heldKey('holder-2');
     await office.write(`signatures/root.${keyid}.json`, await copy.read(file));
@@ -182,7 +182,7 @@ describe('signatures', () => {
     expect(await office.read(file)).toEqual(before);
     expect(await office.refused('bundle')).toMatchObject({
       code: 'ceremony-incomplete',
-      message: 'signatures are missing: root: 1 of 2 of its keys; not yet signed by holder-2, holder-3',
+      message: 'signatures are missing: 1 more of holder-2, holder-3; root: 1 of 3 keys has signed, 2 must',
     });
   });
 });
@@ -278,6 +278,24 @@ describe('what was before', () => {
       code: 'ceremony-mismatch',
       message: 'root 2 is published, but previous.json ends with root 1',
     });
+    // The root of that time proves nothing.
+    const old = join(dir, '1.root.json');
+    await writeFile(old, roots[0]?.bytes ?? '');
+    const third = await foundCeremony(
+      join(dir, 'newest'),
+      'third',
+      { kind: 'update', day: 200 },
+      await second.read('bundle.json'),
+    );
+    await third.ask('one-time');
+    expect(await third.refused('build', '--published-root', old)).toMatchObject({
+      code: 'ceremony-mismatch',
+      message: expect.stringContaining(
+        'previous.json ends with root 2: bring the newest root.json',
+      ) as string,
+    });
+    const built = await third.run(['build', '--published-root', published]);
+    expect(built.stdout).toContain('root 2 is the published one, and previous.json ends with it\n');
     await replayed.write('previous.json', await second.read('bundle.json'));
     expect(await replayed.refused('build', '--published-root', published)).toMatchObject({
       code: 'ceremony-mismatch',

@@ -56,12 +56,18 @@ export class Computer {
   now = NOW;
   /** Of holders whose key does not follow from their name. */
   readonly keys = new Map<string, HolderKey>();
-  readonly #seed: string;
-  #random = 0;
+  /** Follows from the folder, and never repeats itself. */
+  random: (bytes: number) => Uint8Array;
 
   constructor(folder: string) {
     this.folder = folder;
-    this.#seed = folder.split('/').slice(-2).join(' ');
+    const seed = folder.split('/').slice(-2).join(' ');
+    let draws = 0;
+    this.random = (bytes) =>
+      createHash('sha512')
+        .update(`${seed} ${(draws += 1)}`)
+        .digest()
+        .subarray(0, bytes);
   }
 
   /** Runs a command in the folder; `answers` are typed at the terminal. */
@@ -72,11 +78,7 @@ export class Computer {
       stdout: collect(out),
       stderr: collect(err),
       clock: { now: () => this.now, sleep: () => Promise.resolve() },
-      random: (bytes) =>
-        createHash('sha512')
-          .update(`${this.#seed} ${(this.#random += 1)}`)
-          .digest()
-          .subarray(0, bytes),
+      random: this.random,
       terminal: new ScriptedTerminal(answers, (line) => err.push(`${line}\n`)),
       openKey: async (reference) => this.keys.get(basename(reference)) ?? heldKey(basename(reference)),
     });

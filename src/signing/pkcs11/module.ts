@@ -56,8 +56,9 @@ async function loadBinding(): Promise<typeof Pkcs11> {
   } catch (error) {
     throw new CountersignError(
       'config-invalid',
-      'keys on tokens need the optional package pkcs11js, which could not be built or loaded here; ' +
-        `install a C++ compiler and python3, then run "npm install" again (${messageOf(error).split('\n')[0] ?? ''})`,
+      'keys on tokens need the package pkcs11js, which could not be loaded: for a service install a C++ compiler and ' +
+        'python3, then run "npm install" again; for a ceremony put its folder into node_modules beside the program ' +
+        `(${messageOf(error).split('\n')[0] ?? ''})`,
       { cause: error },
     );
   }
