@@ -76,13 +76,14 @@ function thresholds({ after, plan, previous, holders: parts }: LintSubject): Fin
   if (previous !== undefined && plan.root !== 'keep') {
     const old = previous.root.roles.root;
     const present = parts.filter(({ keyid }) => old.keyids.includes(keyid));
-    if (present.length < old.threshold) {
+    const leaving = old.threshold - present.length;
+    if (leaving > 0) {
       found.push(
         warning(
           'old-threshold',
           `root ${previous.root.version} needs ${old.threshold} of its ${old.keyids.length} keys to approve its ` +
-            `successor, ${present.length} of them belong to holders of this plan: ${old.threshold - present.length} ` +
-            'who leave must sign too',
+            `successor, holders of this plan have ${present.length}: ${leaving} who ${leaving === 1 ? 'leaves' : 'leave'} ` +
+            'must sign too',
         ),
       );
     }

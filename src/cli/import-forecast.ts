@@ -65,15 +65,31 @@ function checkNames(next: BinLayout, current: BinLayout): void {
   );
 }
 
+/**
+ * A warning when the bundle skips a generation of targets: the root of each ceremony accepts the targets keys of the one
+ * before it, and of no earlier one (docs/adr/0017-import.md).
+ */
+export function skippedCeremonies({ roles }: ImportForecast): string | undefined {
+  const targets = roles.find(({ role }) => role === 'targets');
+  const root = roles.find(({ role }) => role === 'root');
+  if (targets === undefined || root === undefined || targets.bundle - targets.published < 2) return undefined;
+  return (
+    `the bundle holds the results of several ceremonies (targets ${targets.published} → ${targets.bundle}): a client that ` +
+    `updates at this moment may fail once; where the bundle with targets ${targets.published + 1} is at hand, import it first`
+  );
+}
+
 /** For people. */
 export function forecastText({ roles, format, rebin, clientBytes }: ImportForecast): string {
   if (roles.length === 0) return 'everything that the bundle holds is published already';
   const lines = roles.map(({ role, published, bundle }) => `${role} ${published} → ${bundle}`);
   if (format.published !== format.bundle) lines.push(`format ${format.published} → ${format.bundle}`);
-  if (rebin === undefined) return `would publish: ${lines.join(', ')}`;
+  const skipped = skippedCeremonies({ roles, format });
+  const publishes = [`would publish: ${lines.join(', ')}`, ...(skipped === undefined ? [] : [skipped])];
+  if (rebin === undefined) return publishes.join('\n');
   const { before, after } = rebin;
   return [
-    `would publish: ${lines.join(', ')}`,
+    ...publishes,
     `${number(before.count)} bins ${before.prefix}-… become ${number(after.count)} bins ${after.prefix}-…`,
     `  a bin      ${size(before.bytes / before.count)} now (largest ${size(before.largestBytes)}), ` +
       `${size(after.bytes / after.count)} then (largest ${size(after.largestBytes)})`,

@@ -2,16 +2,12 @@
 import path from 'node:path';
 import type { Command } from 'commander';
 import { asBuffer } from '../lib/bytes.ts';
-import type { History } from '../ledger/ledger.ts';
-import { parseBundle, verifyBundle, type VerifiedBundle } from '../tuf/bundle.ts';
+import { parseBundle, verifyBundle } from '../tuf/bundle.ts';
 import { readBundle } from './bootstrap.ts';
-import { forecastImport, forecastText } from './import-forecast.ts';
+import { forecastImport, forecastText, skippedCeremonies } from './import-forecast.ts';
 import { placeOrder } from './operator-order.ts';
-import { startProgress } from './progress.ts';
-import type { Perform, Session } from './session.ts';
-
-/** Milliseconds between two looks at how many bins are written. */
-const LOOK_MS = 1000;
+import { watchImport } from './import-progress.ts';
+import type { Perform } from './session.ts';
 
 export function addImportCommand(program: Command, perform: Perform): void {
   program
@@ -30,7 +26,8 @@ export function addImportCommand(program: Command, perform: Perform): void {
 The bundle waits in the ledger until the running service publishes it; where none runs, this command does.
 It must continue what is published: the same roots, no version that goes back, nothing that has expired,
 and no key dropped that clients still need. The same bundle may be imported again: nothing happens then.
-A root that keeps the old targets keys is published a minute ahead of targets and bins.
+A root that keeps the old targets keys is published a minute ahead of targets and bins; the command says
+so, and counts the seconds on a terminal.
 
 With another number of bins all new bins are published first, under names of their own, and then the role
 that delegates to them. Uploads go on in between. The names of before stay in the snapshot.
@@ -55,13 +52,17 @@ Examples:
           return { json: { dryRun: true, ...forecast }, text };
         }
         if (forecast?.rebin !== undefined) session.note(forecastText(forecast));
-        const watch = forecast?.rebin && watchBins(session, bundle);
+        const skipped = forecast && skippedCeremonies(forecast);
+        if (skipped !== undefined && forecast?.rebin === undefined) session.note(skipped);
+        const watch = watchImport(session, bundle, forecast?.rebin !== undefined);
         const report = await placeOrder(session, {
           kind: compromised ? 'import-compromised' : 'import',
           content: asBuffer(bytes).toString('utf8'),
           wait: options['wait'] !== false,
-          ...(watch === undefined ? {} : { look: watch.look }),
-        }).finally(() => watch?.end());
+          look: watch.look,
+        }).finally(() => {
+          watch.end();
+        });
         const { order, snapshot } = report;
         const text =
           snapshot === undefined
@@ -70,25 +71,4 @@ Examples:
         return { json: report, text };
       }),
     );
-}
-
-/** Shows how many of the new bins are written, whoever writes them. */
-function watchBins(
-  session: Session,
-  { layout }: VerifiedBundle,
-): { look: (ledger: History) => Promise<void>; end: () => void } {
-  const { clock } = session.context;
-  const progress = startProgress(session, 'bins', { name: 'bins', size: 1 });
-  let looked = Number.NEGATIVE_INFINITY;
-  return {
-    look: async (ledger) => {
-      if (clock.now() - looked < LOOK_MS) return;
-      looked = clock.now();
-      const written = (await ledger.bins()).filter(({ bin }) => layout.has(bin)).length;
-      progress.report(written, layout.count);
-    },
-    end: () => {
-      progress.end();
-    },
-  };
 }

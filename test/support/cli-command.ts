@@ -1,7 +1,7 @@
 // A command as an operator types it, run in this process.
 import { PassThrough } from 'node:stream';
 import { runCli } from '../../src/cli/program.ts';
-import { systemClock } from '../../src/lib/clock.ts';
+import { systemClock, type Clock } from '../../src/lib/clock.ts';
 
 export interface CommandOutcome {
   readonly status: number;
@@ -9,11 +9,12 @@ export interface CommandOutcome {
   readonly err: string;
 }
 
-/** Runs a command in `cwd` with nothing in the environment but `env`. */
+/** Runs a command in `cwd` with nothing in the environment but `env`; `isTTY`: standard error is a terminal. */
 export async function runInProcess(
   cwd: string,
   env: Readonly<Record<string, string>>,
   args: readonly string[],
+  { clock = systemClock, isTTY = false }: { readonly clock?: Clock; readonly isTTY?: boolean } = {},
 ): Promise<CommandOutcome> {
   const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
   const status = await runCli(args, {
@@ -21,8 +22,8 @@ export async function runInProcess(
     env,
     stdin,
     stdout,
-    stderr,
-    clock: systemClock,
+    stderr: Object.assign(stderr, { isTTY }),
+    clock,
     process: { host: 'test', pid: process.pid, startedAt: 1 },
     random: () => 0.5,
     newId: () => 'id',

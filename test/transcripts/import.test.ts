@@ -8,11 +8,12 @@ import { openFileSigner } from '../../src/signing/file-signer.ts';
 import { openSqliteLedger } from '../../src/ledger/sqlite-ledger.ts';
 import { openFileStore } from '../../src/storage/file-store.ts';
 import { BinLayout } from '../../src/tuf/bins.ts';
-import { serializeBundle } from '../../src/tuf/bundle.ts';
+import { serializeBundle, type Bundle } from '../../src/tuf/bundle.ts';
 import { runInProcess, type CommandOutcome } from '../support/cli-command.ts';
 import { nextBundle } from '../support/next-ceremony.ts';
 import { expectSound } from '../support/oracle.ts';
 import { makeOfflineKeys, testBundle } from '../support/repository.ts';
+import { RunningClock } from '../support/running-clock.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const PASSPHRASE = 'seven words that nobody would ever guess';
@@ -20,23 +21,25 @@ const PASSPHRASE = 'seven words that nobody would ever guess';
 const command = (cwd: string, ...args: readonly string[]): Promise<CommandOutcome> =>
   runInProcess(cwd, { COUNTERSIGN_SIGNER_PASSPHRASE: PASSPHRASE }, args);
 
+/** A folder with an online key and the bundle of a genesis. */
+async function genesis(at: number) {
+  const cwd = await tempDir();
+  const file = { path: join(cwd, 'online.key'), passphrase: PASSPHRASE };
+  await generateKeyFile({ ...file, algorithm: 'ed25519', workFactor: 10 });
+  const signer = await openFileSigner(file);
+  const offlineKeys = await makeOfflineKeys(1);
+  const layout = new BinLayout(16);
+  const bundle = await testBundle({ offlineKeys, signer, layout, format: 'succinct', now: at });
+  await writeFile(join(cwd, 'bundle.json'), serializeBundle(bundle));
+  return { cwd, signer, offlineKeys, bundle };
+}
+
 test(
   "import and renew without a service; refusals have the publisher's reason",
   { timeout: 90_000 },
   async () => {
-    const cwd = await tempDir();
-    await generateKeyFile({
-      path: join(cwd, 'online.key'),
-      passphrase: PASSPHRASE,
-      algorithm: 'ed25519',
-      workFactor: 10,
-    });
-    const signer = await openFileSigner({ path: join(cwd, 'online.key'), passphrase: PASSPHRASE });
-    const offlineKeys = await makeOfflineKeys(1);
     const now = systemClock.now();
-    const layout = new BinLayout(16);
-    const bundle = await testBundle({ offlineKeys, signer, layout, format: 'succinct', now });
-    await writeFile(join(cwd, 'bundle.json'), serializeBundle(bundle));
+    const { cwd, signer, offlineKeys, bundle } = await genesis(now);
     expect(await command(cwd, 'import', 'bundle.json')).toMatchObject({ status: 1 });
     expect(await command(cwd, 'bootstrap', 'bundle.json')).toMatchObject({ status: 0 });
 
@@ -68,5 +71,39 @@ test(
       rootBytes: await readFile(join(cwd, 'repository/metadata/1.root.json')),
     });
     await ledger.close();
+  },
+);
+
+test(
+  'the minute after a root is announced, counted on a terminal, and no mystery',
+  { timeout: 60_000 },
+  async () => {
+    const clock = new RunningClock(systemClock.now(), 60);
+    const { cwd, signer, offlineKeys, bundle } = await genesis(clock.now());
+    const run = (args: readonly string[], isTTY = false): Promise<CommandOutcome> =>
+      runInProcess(cwd, { COUNTERSIGN_SIGNER_PASSPHRASE: PASSPHRASE }, args, { clock, isTTY });
+    expect(await run(['bootstrap', 'bundle.json'])).toMatchObject({ status: 0 });
+
+    const next = (previous: Bundle): Promise<Bundle> =>
+      nextBundle(previous, offlineKeys, { now: clock.now(), online: [signer], targetsOverlap: true });
+    const second = await next(bundle);
+    await writeFile(join(cwd, 'second.json'), serializeBundle(second));
+    const announced = 'root 2 is public; what it needs follows 60 seconds later';
+    const begun = clock.now();
+    const quiet = await run(['import', 'second.json']);
+    expect(clock.now() - begun).toBeGreaterThanOrEqual(60_000);
+    expect(quiet.status).toBe(0);
+    expect(quiet.err).toContain(announced);
+    expect(quiet.err.split(announced)).toHaveLength(2);
+    expect(quiet.err).not.toContain('/60');
+
+    // Two ceremonies at once: whoever has the first bundle is told to begin with it.
+    const fourth = await next(await next(second));
+    await writeFile(join(cwd, 'fourth.json'), serializeBundle(fourth));
+    const terminal = await run(['import', 'fourth.json'], true);
+    expect(terminal.status).toBe(0);
+    expect(terminal.err).toContain('where the bundle with targets 3 is at hand, import it first');
+    expect(terminal.err).toContain('seconds');
+    expect(terminal.err).toMatch(/\d+\/60/);
   },
 );

@@ -109,7 +109,7 @@ test('rules about what changes', { timeout: 30_000 }, async () => {
   const first = await holdCeremony(join(dir, 'first'), 'first', ['holder-1', 'holder-2']);
   const bundle = await first.read('bundle.json');
   const cases: [string, string, PlanOptions, string][] = [
-    ['old-threshold', warn, { holders: ['holder-1', 'holder-4', 'holder-5'] }, '1 of them belong to holders of this plan: 1 who leave must sign too'],
+    ['old-threshold', warn, { holders: ['holder-1', 'holder-4', 'holder-5'] }, 'holders of this plan have 1: 1 who leaves must sign too'],
     ['online-overlap', warn, { online: ['online-2'] }, 'the online key changes without overlap'],
     ['bins-keep', refuse, { online: ['online-2'], bins: 'keep' }, 'the online keys change'],
     ['targets-keep', refuse, { targets: 'keep' }, 'the keys of bins change'],
