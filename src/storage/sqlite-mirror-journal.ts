@@ -134,7 +134,7 @@ export class SqliteMirrorJournal implements MirrorJournal {
     const { number, addText } = this.#statements;
     const known = number.get(text) as { number: number } | undefined;
     if (known !== undefined) return known.number;
-    addText.run(text);
+    this.#write(() => addText.run(text));
     return (number.get(text) as { number: number }).number;
   }
 
@@ -142,7 +142,7 @@ export class SqliteMirrorJournal implements MirrorJournal {
     return (this.#statements.text.get(number) as { text: string } | undefined)?.text;
   }
 
-  #write(work: () => void): void {
+  #write(work: () => unknown): void {
     this.#database.exec('BEGIN');
     try {
       work();

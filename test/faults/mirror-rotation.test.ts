@@ -23,6 +23,8 @@ import { tempDir } from '../support/temp-dir.ts';
 import { throwawaySigner } from '../support/throwaway-signer.ts';
 import { isWholeMirror } from '../support/whole-mirror.ts';
 
+const SLOW = process.env['SLOW'] !== undefined;
+
 const [OLD, NEXT] = [throwawaySigner(1), throwawaySigner(9)];
 
 /** An index whose ceremonies follow one another. */
@@ -37,7 +39,7 @@ class Index {
     this.#keys = repository.offlineKeys;
   }
 
-  static async found(bins = 4): Promise<Index> {
+  static async found(bins = 2): Promise<Index> {
     const index = new Index(await foundRepository({ bins }));
     await publishPaths(index.repository, ['p/a', 'p/b']);
     return index;
@@ -96,9 +98,11 @@ async function breakEverywhere({ repository }: Index, asleep: Bench, step = 1): 
       },
     );
     expect(await isWhole(directory), `after ${allowed} writes`).toBe(true);
-    await bench.sync();
-    expect(await isWhole(directory)).toBe(true);
-    expect(await bench.sync()).toMatchObject({ published: false, rolesTaken: 0 });
+    if (!whole && SLOW) await bench.sync();
+    if (whole || SLOW) {
+      expect(await isWhole(directory)).toBe(true);
+      expect(await bench.sync()).toMatchObject({ published: false, rolesTaken: 0 });
+    }
     if (whole) return allowed;
   }
 }
@@ -113,8 +117,8 @@ describe('an index replaces its keys while the mirror sleeps', () => {
     await index.renewAll();
     await index.import({ online: [NEXT] });
     await publishPaths(index.repository, ['p/c']);
-    // Four bins, bins, targets, two roots, snapshot, timestamp, and a file.
-    expect(await breakEverywhere(index, bench)).toBe(11);
+    // Two bins, bins, targets, two roots, snapshot, timestamp, and a file.
+    expect(await breakEverywhere(index, bench)).toBe(9);
   });
 
   test('one-time keys of targets too', async () => {
@@ -148,8 +152,8 @@ describe('an index replaces its keys while the mirror sleeps', () => {
 });
 
 test.each([
-  { from: 4, to: 16 },
-  { from: 16, to: 4 },
+  { from: 2, to: 8 },
+  { from: 8, to: 2 },
 ])(
   '$from bins become $to: the mirror follows, broken off before each of its writes',
   async ({ from, to }) => {

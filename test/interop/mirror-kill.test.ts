@@ -31,11 +31,13 @@ test.skipIf(python.program === undefined)(
     let url: string | undefined;
     let clients = 0;
     let downloaded = 0;
+    const snapshots = new Set<number>();
     const { ended } = await killMirror(KILLS, async (shown) => {
       expect(await isWholeMirror(shown.directory, shown.rootBytes)).toBe(true);
       url ??= await serveStore(await openFileStore(shown.directory));
       await writeFile(path.join(folder, 'root.json'), shown.rootBytes);
-      const targets = await someTargets(shown);
+      const { snapshot, targets } = await someTargets(shown);
+      snapshots.add(snapshot);
       await writeFile(path.join(folder, 'targets.json'), JSON.stringify(targets));
       for (const state of [`fresh-${clients}`, 'kept']) {
         const answer = await run(python.program ?? '', [
@@ -50,15 +52,20 @@ test.skipIf(python.program === undefined)(
       }
     });
     const killed = `${KILLS - ended} kills at work, ${ended} after it`;
-    console.log(`${killed}: ${clients} updates and ${downloaded} downloads by ${python.name}, none failed`);
+    const seen = `${clients} updates to ${snapshots.size} snapshots and ${downloaded} downloads by ${python.name}`;
+    console.log(`${killed}: ${seen}, none failed`);
     if (KILLS > 10) expect(ended).toBeLessThan(KILLS / 2);
   },
 );
 
 /** Of those that the mirror's snapshot names, the newest, and others of any age. */
-async function someTargets({ directory, rootBytes, paths }: ShownMirror): Promise<object[]> {
+async function someTargets({
+  directory,
+  rootBytes,
+  paths,
+}: ShownMirror): Promise<{ snapshot: number; targets: object[] }> {
   const copy = await ReadDirectory.open(directory);
-  const { lookUp } = await verifyCopy({
+  const { lookUp, trusted } = await verifyCopy({
     metadata: copy,
     rootBytes,
     clock: systemClock,
@@ -73,9 +80,9 @@ async function someTargets({ directory, rootBytes, paths }: ShownMirror): Promis
   for (const name of paths) if ((await lookUp(name)) !== undefined) named.push(name);
   const older = named.slice(0, -DOWNLOADS).map((name) => ({ name, at: Math.random() }));
   const others = older.sort((a, b) => a.at - b.at).map(({ name }) => name);
-  return [...named.slice(-DOWNLOADS), ...others.slice(0, DOWNLOADS)].map((name) => ({
-    path: name,
-    length: name.length,
-    sha256: sha256Hex(name),
-  }));
+  const chosen = [...named.slice(-DOWNLOADS), ...others.slice(0, DOWNLOADS)];
+  return {
+    snapshot: trusted.snapshot.version,
+    targets: chosen.map((name) => ({ path: name, length: name.length, sha256: sha256Hex(name) })),
+  };
 }

@@ -63,13 +63,27 @@ export async function killMirror(
   return { ended };
 }
 
-/** Requests of a run that takes what is new here: roots, timestamp, snapshot, retention, sixteen bins, twenty files. */
-const REQUESTS = 45;
+/** Requests of a run that takes what is new here: roots, timestamp, snapshot, retention, up to sixteen bins, twenty files. */
+const REQUESTS = 40;
 
-/** After one of its requests, and up to 80 ms: what it shows is exchanged after the last one. */
+/** Milliseconds without a request after which a run is writing what it shows, or removing what it superseded. */
+const QUIET_MS = 12;
+
+/** Half of the moments are after one of its requests; the others when it asks no more, and up to 60 ms later. */
 async function moment(server: RepositoryServer, startedAt: number): Promise<void> {
-  const requests = startedAt + 1 + Math.floor(Math.random() * REQUESTS);
   const end = systemClock.now() + 60_000;
-  while (server.requests.length < requests && systemClock.now() < end) await systemClock.sleep(1);
-  await systemClock.sleep(Math.random() * 80);
+  const until = async (arrived: () => boolean): Promise<void> => {
+    while (!arrived() && systemClock.now() < end) await systemClock.sleep(1);
+  };
+  if (Math.random() < 0.5) {
+    const requests = startedAt + 1 + Math.floor(Math.random() * REQUESTS);
+    await until(() => server.requests.length >= requests);
+    return;
+  }
+  let [count, at] = [startedAt, systemClock.now()];
+  await until(() => {
+    if (server.requests.length > count) [count, at] = [server.requests.length, systemClock.now()];
+    return count > startedAt && systemClock.now() - at >= QUIET_MS;
+  });
+  await systemClock.sleep(Math.random() * 60);
 }

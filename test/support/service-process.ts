@@ -53,6 +53,36 @@ export async function runCommand(
   return ended;
 }
 
+export interface CommandProcess {
+  readonly ended: Promise<Ended>;
+  /** Resolves with what the pattern matched on standard error, past what was asked for before; rejects at the end. */
+  says(pattern: RegExp): Promise<RegExpExecArray>;
+  signal(name: 'SIGKILL' | 'SIGTERM'): void;
+}
+
+/** Starts a command that goes on; killed at the latest when the test ends. */
+export function startCommand(directory: string, args: readonly string[]): CommandProcess {
+  const { child, ended } = run(PROGRAM, args, directory);
+  onTestFinished(async () => {
+    child.kill('SIGKILL');
+    await ended;
+  });
+  let heard = '';
+  child.stderr?.on('data', (chunk: Buffer) => (heard += chunk.toString()));
+  const says = async (pattern: RegExp): Promise<RegExpExecArray> => {
+    for (;;) {
+      const match = pattern.exec(heard);
+      if (match !== null) {
+        heard = heard.slice(match.index + match[0].length);
+        return match;
+      }
+      if (child.exitCode !== null) throw new Error(`it ended, and never said ${pattern.source}: ${heard}`);
+      await Promise.race([ended, child.stderr && once(child.stderr, 'data')]);
+    }
+  };
+  return { ended, says, signal: (name) => child.kill(name) };
+}
+
 export interface ServiceProcess {
   /** `http://127.0.0.1:PORT`; rejects when the process ends before it listens. */
   readonly address: Promise<string>;

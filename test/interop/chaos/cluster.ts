@@ -29,7 +29,7 @@ import { faultyProxy, type FaultyProxy } from '../faulty-proxy.ts';
 import { PASSWORD, startPostgres, type PostgresServer } from '../../../scripts/interop/postgres-server.ts';
 import { BUCKET, CREDENTIALS, startS3Server, type S3Server } from '../../../scripts/interop/s3-server.ts';
 import { fakeTimeLibrary } from './fake-time.ts';
-import { smallDisk, type SmallDisk } from './small-disk.ts';
+import { smallDisk, type SmallDisk } from '../../support/small-disk.ts';
 import { tcpProxy, type TcpProxy } from './tcp-proxy.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../../dist/src/main.js', import.meta.url));

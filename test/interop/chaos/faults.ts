@@ -5,7 +5,7 @@ import { eventually } from '../../support/publisher-process.ts';
 import type { Fault } from '../faulty-proxy.ts';
 import { isReady, type Cluster, type ClusterNode } from './cluster.ts';
 import type { Load } from './load.ts';
-import type { SmallDisk } from './small-disk.ts';
+import type { SmallDisk } from '../../support/small-disk.ts';
 
 export interface FaultPorts {
   readonly cluster: Cluster;

@@ -5,7 +5,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { promisify } from 'node:util';
 import { onTestFinished } from 'vitest';
-import { tempDir } from '../../support/temp-dir.ts';
+import { tempDir } from './temp-dir.ts';
 
 const run = promisify(execFile);
 
@@ -15,6 +15,8 @@ export interface SmallDisk {
   fill(): Promise<void>;
   /** Gives them back. */
   empty(): Promise<void>;
+  /** Gives it another size. */
+  grow(megabytes: number): Promise<void>;
 }
 
 /** Undefined where this user may not mount; unmounted when the running test ends. */
@@ -43,6 +45,9 @@ export async function smallDisk(megabytes: number): Promise<SmallDisk | undefine
       }
     },
     empty: () => rm(ballast, { force: true }),
+    grow: async (size) => {
+      await run('mount', ['-o', `remount,size=${size}m`, folder]);
+    },
   };
 }
 
