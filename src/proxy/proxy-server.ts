@@ -10,7 +10,8 @@ import { normalizeProjectName } from '../simple/project-name.ts';
 import { targetPathProblem } from '../tuf/target-path.ts';
 import { PageAnswers } from './page-answers.ts';
 import type { ProjectPages, VerifiedPage } from './project-pages.ts';
-import { isPip, problemDocument, refusalOf, refusedPageType } from './refusal.ts';
+import type { ProxyMetrics } from './proxy-metrics.ts';
+import { isPip, problemDocument, refusalOf, refusedPageType, type Refusal } from './refusal.ts';
 import type { TargetAnswer, TargetAnswers } from './target-answers.ts';
 import type { TrustedState } from './trusted-state.ts';
 import type { UnverifiedAnswers } from './unverified-answers.ts';
@@ -33,6 +34,7 @@ export interface ProxyDeps {
   readonly targets: TargetAnswers;
   /** Present when verification is switched off for this run. */
   readonly unverified?: UnverifiedAnswers;
+  readonly metrics: ProxyMetrics;
   readonly log: Logger;
 }
 
@@ -58,6 +60,12 @@ export async function buildProxy(deps: ProxyDeps): Promise<FastifyInstance> {
     void reply.header('x-content-type-options', 'nosniff').header('server', `countersign/${VERSION}`);
     done(null, payload);
   });
+  app.addHook('onResponse', (request, reply, done) => {
+    const route = request.routeOptions.url ?? 'none';
+    const status = String(reply.statusCode);
+    deps.metrics.requestSeconds.observe({ route, status }, reply.elapsedTime / 1000);
+    done();
+  });
   app.setErrorHandler((error, request, reply) => {
     sendRefusal(deps, error, request, reply);
   });
@@ -80,6 +88,7 @@ function pageRoutes(app: FastifyInstance, deps: ProxyDeps): void {
     } catch (error) {
       if (deps.unverified === undefined) throw error;
       deps.log.warn({ project: name, refused: messageOf(error) }, 'UNVERIFIED page is passed on');
+      deps.metrics.unverified.inc({ kind: 'page' });
       return deps.unverified.page(name);
     }
   };
@@ -125,6 +134,7 @@ function fileRoute(app: FastifyInstance, deps: ProxyDeps): void {
     } catch (error) {
       if (deps.unverified === undefined) throw error;
       deps.log.warn({ path, refused: messageOf(error) }, 'UNVERIFIED file is passed on');
+      deps.metrics.unverified.inc({ kind: 'file' });
       return deps.unverified.open(path);
     }
   };
@@ -137,14 +147,15 @@ function fileRoute(app: FastifyInstance, deps: ProxyDeps): void {
       const problem = targetPathProblem(path);
       if (problem !== undefined) throw new CountersignError('path-forbidden', `the path ${problem}`);
       const answer = await open(path);
-      return sendFile(answer, request, reply);
+      return sendFile(deps, answer, request, reply);
     },
   });
 }
 
 async function sendFile(
+  deps: ProxyDeps,
   { file, tag }: TargetAnswer,
-  { method, headers }: FastifyRequest,
+  { method, headers, url }: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const etag = `"${tag}"`;
@@ -166,16 +177,23 @@ async function sendFile(
   void reply.type('application/octet-stream').header('content-length', end - start + 1);
   // When the file turns out to be a bad one, the stream fails and the connection is destroyed: the body stays short.
   const body = Readable.from(file.read(start, end), { objectMode: false });
+  body.once('error', (error) => {
+    if (error instanceof CountersignError) noteRefusal(deps, refusalOf(error), url, error);
+  });
   body.once('close', () => {
     void file.close();
   });
   return reply.send(body);
 }
 
-function stateRoutes(app: FastifyInstance, { state }: ProxyDeps): void {
+function stateRoutes(app: FastifyInstance, { state, metrics }: ProxyDeps): void {
   app.get('/healthz', async (_request, reply) => {
     const trusted = await state.refresh();
     return reply.header('cache-control', 'no-store').send({ status: 'ok', trusted });
+  });
+  app.get('/metrics', async (_request, reply) => {
+    const text = await metrics.registry.metrics();
+    return reply.type(metrics.registry.contentType).header('cache-control', 'no-store').send(text);
   });
   app.get('/', (_request, reply) =>
     reply
@@ -187,13 +205,23 @@ function stateRoutes(app: FastifyInstance, { state }: ProxyDeps): void {
   );
 }
 
+function noteRefusal(
+  { metrics, log }: ProxyDeps,
+  { code, reason }: Refusal,
+  url: string,
+  error: unknown,
+): void {
+  const path = url.slice(0, 200);
+  metrics.refusals.inc({ code });
+  if (code === 'internal') log.error({ path, error }, 'internal fault');
+  else if (code === 'not-found') log.debug({ path, reason }, 'not found');
+  else log.warn({ path, code, reason }, 'refused');
+}
+
 function sendRefusal(deps: ProxyDeps, error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const refusal = refusalOf(error);
   const { code, status, reason } = refusal;
-  const path = request.url.slice(0, 200);
-  if (code === 'internal') deps.log.error({ path, error }, 'internal fault');
-  else if (code === 'not-found') deps.log.debug({ path, reason }, 'not found');
-  else deps.log.warn({ path, code, reason }, 'refused');
+  noteRefusal(deps, refusal, request.url, error);
   for (const name of ['content-length', 'content-type', 'etag', 'accept-ranges']) reply.removeHeader(name);
   void reply.header('cache-control', 'no-store');
   const isPage = request.routeOptions.url === '/simple/:project/';

@@ -9,6 +9,7 @@ import { CountersignError, hasCode, messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
 import { FileCache } from './file-cache.ts';
 import { ProjectPages } from './project-pages.ts';
+import { countingFetcher, createProxyMetrics, observeRefreshes, type FileOrigin } from './proxy-metrics.ts';
 import { buildProxy } from './proxy-server.ts';
 import { TargetAnswers } from './target-answers.ts';
 import { TrustedState } from './trusted-state.ts';
@@ -53,7 +54,8 @@ export async function startProxy(options: ProxyOptions, ports: ProxyPorts): Prom
   const { targetBaseUrl, fileBaseUrls, indexUrl, freshMs, checkedFiles, host, port } = options;
   const { clock, log, newId } = ports;
   const index = indexUrl === undefined ? {} : { indexUrl };
-  const fetcher = httpFetcher(clock);
+  const metrics = createProxyMetrics({ process: true });
+  const fetcher = countingFetcher(metrics, httpFetcher(clock));
   const updater = new Updater({
     store: await trustedStore(options, ports),
     fetcher,
@@ -66,8 +68,13 @@ export async function startProxy(options: ProxyOptions, ports: ProxyPorts): Prom
     now: () => clock.now(),
     newId,
   });
-  const state = new TrustedState({ updater, clock, freshMs });
-  const files = new VerifiedFiles({ cache, fetcher, clock });
+  const observe = observeRefreshes(metrics, () => clock.now());
+  const state = new TrustedState({ updater, clock, freshMs, observe });
+  const answered = (origin: FileOrigin): void => {
+    metrics.files.inc({ origin });
+    metrics.cacheBytes.set(cache.bytes);
+  };
+  const files = new VerifiedFiles({ cache, fetcher, clock, answered });
   const places = { targetBaseUrl, fileBaseUrls, ...index };
   const pages = new ProjectPages({ ...places, state, files, clock, checkedFiles, freshMs });
   const targets = new TargetAnswers({ state, files, pages, fetcher, targetBaseUrl });
@@ -75,6 +82,7 @@ export async function startProxy(options: ProxyOptions, ports: ProxyPorts): Prom
     state,
     pages,
     targets,
+    metrics,
     log,
     ...(options.verify ? {} : { unverified: new UnverifiedAnswers({ ...places, fetcher }) }),
   });

@@ -2,6 +2,7 @@
 import type { Target } from '../client/roles/targets-file.ts';
 import type { TrustedVersions, Updater } from '../client/updater.ts';
 import type { Clock } from '../lib/clock.ts';
+import { CountersignError, type ErrorCode } from '../lib/errors.ts';
 
 /** A file that nobody knows may have been published this moment: then a younger state is asked for, this often. */
 const RECHECK_MS = 1000;
@@ -14,6 +15,7 @@ export interface TrustedStateDeps {
   readonly clock: Clock;
   /** For how long an update is fresh, milliseconds. */
   readonly freshMs: number;
+  readonly observe: { refreshed(versions: TrustedVersions): void; failed(code: ErrorCode): void };
 }
 
 export class TrustedState {
@@ -30,7 +32,7 @@ export class TrustedState {
    * @throws CountersignError as Updater.refresh does: then nothing may be answered.
    */
   async refresh(maxAgeMs = this.#deps.freshMs): Promise<TrustedVersions> {
-    const { updater, clock } = this.#deps;
+    const { updater, clock, observe } = this.#deps;
     const known = this.#refreshed;
     if (known !== undefined && isWithin(clock.now(), known.at, maxAgeMs)) return known.versions;
     const failed = this.#failed;
@@ -41,10 +43,12 @@ export class TrustedState {
       const versions = await updater.refresh();
       this.#refreshed = { at, versions };
       this.#failed = undefined;
+      observe.refreshed(versions);
       return versions;
     } catch (error) {
       this.#refreshed = undefined;
       this.#failed = { at: clock.now(), error };
+      observe.failed(error instanceof CountersignError ? error.code : 'internal');
       throw error;
     }
   }

@@ -6,6 +6,7 @@ import type { Clock } from '../lib/clock.ts';
 import { CountersignError, hasCode } from '../lib/errors.ts';
 import { Slots } from '../lib/slots.ts';
 import { cacheName, type FileCache } from './file-cache.ts';
+import type { FileOrigin } from './proxy-metrics.ts';
 import { readChunk, Transfer, type Wanted } from './transfer.ts';
 
 /** Milliseconds in which a download may end before it is answered: then whoever asked gets a status, not a broken body. */
@@ -31,6 +32,7 @@ export interface VerifiedFilesDeps {
   readonly cache: FileCache;
   readonly fetcher: Fetcher;
   readonly clock: Clock;
+  readonly answered: (origin: FileOrigin) => void;
 }
 
 export class VerifiedFiles {
@@ -47,8 +49,12 @@ export class VerifiedFiles {
    * @throws CountersignError `length-or-hash-mismatch`, `not-found`, `metadata-invalid`; `busy`, `store-unavailable`.
    */
   async open(wanted: Wanted): Promise<OpenFile> {
-    const cached = await this.#deps.cache.find(wanted.length, wanted.hashes);
-    if (cached !== undefined) return ofHandle(cached, wanted.length);
+    const { cache, answered, clock } = this.#deps;
+    const cached = await cache.find(wanted.length, wanted.hashes);
+    if (cached !== undefined) {
+      answered('cache');
+      return ofHandle(cached, wanted.length);
+    }
     const key = `${cacheName(wanted.hashes) ?? ''} ${wanted.url}`;
     this.#refuseAgain(key);
     const transfer = await this.#transfer(key, wanted);
@@ -56,7 +62,8 @@ export class VerifiedFiles {
     if (!transfer.hold()) return this.open(wanted);
     const patience = new AbortController();
     try {
-      await Promise.race([transfer.verified, this.#deps.clock.sleep(ANSWER_MS, patience.signal)]);
+      await Promise.race([transfer.verified, clock.sleep(ANSWER_MS, patience.signal)]);
+      answered('upstream');
       return ofTransfer(transfer);
     } catch (error) {
       await transfer.release();

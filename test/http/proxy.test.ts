@@ -5,7 +5,13 @@ import { describe, expect, test } from 'vitest';
 import { sha256Hex } from '../../src/lib/bytes.ts';
 import { HELD_BACK_BYTES } from '../../src/proxy/transfer.ts';
 import { DAY } from '../support/hostile-repository.ts';
-import { HostileUpstream, jsonPage, proxyOf, type ListedFile } from '../support/hostile-upstream.ts';
+import {
+  HostileUpstream,
+  jsonPage,
+  proxyOf,
+  untilAnswered,
+  type ListedFile,
+} from '../support/hostile-upstream.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const JSON_TYPE = 'application/vnd.pypi.simple.v1+json';
@@ -256,19 +262,6 @@ describe('a hostile upstream: files', () => {
     expect(await get(address)).toMatchObject({ status: 200, text: CONTENT });
   });
 });
-
-/** The answer to a download that is slower than the proxy's patience: the clock moves until it comes. */
-async function untilAnswered(asked: Promise<Response>, { repository }: HostileUpstream): Promise<Response> {
-  let answered = false;
-  void asked.finally(() => (answered = true));
-  await expect
-    .poll(() => {
-      repository.clock.advance(500);
-      return answered;
-    })
-    .toBe(true);
-  return asked;
-}
 
 describe('a hostile upstream: metadata', () => {
   test.each<[attack: string, act: (upstream: HostileUpstream) => void, said: RegExp]>([

@@ -2,7 +2,7 @@
 // target files, a simple index beside them; and every way to answer a request badly.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { onTestFinished } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import { silentLogger } from '../../src/lib/log.ts';
 import { startProxy, type ProxyOptions, type RunningProxy } from '../../src/proxy/start-proxy.ts';
 import { sha256Hex } from '../../src/lib/bytes.ts';
@@ -108,6 +108,22 @@ export async function proxyOf(
   );
   onTestFinished(() => proxy.stop());
   return proxy;
+}
+
+/** The answer to a download that is slower than the proxy's patience: the clock moves until it comes. */
+export async function untilAnswered(
+  asked: Promise<Response>,
+  { repository }: HostileUpstream,
+): Promise<Response> {
+  let answered = false;
+  void asked.finally(() => (answered = true));
+  await expect
+    .poll(() => {
+      repository.clock.advance(500);
+      return answered;
+    })
+    .toBe(true);
+  return asked;
 }
 
 export interface ListedFile {

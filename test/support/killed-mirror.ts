@@ -1,4 +1,5 @@
 // A mirror that is killed at moments drawn by lot, while its index goes on publishing.
+import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect } from 'vitest';
@@ -50,7 +51,8 @@ export async function killMirror(
       await accept(repository, [{ op: 'remove', path: `p/${round - 1}/7` }]);
       await publishAll(repository);
     }
-    const killed = await runCommand(folder, command, moment(server, server.requests.length));
+    const newestSnapshot = path.join(directory, `metadata/${2 * round + 2}.snapshot.json`);
+    const killed = await runCommand(folder, command, moment(server, newestSnapshot));
     expect(['SIGKILL', 0]).toContain(killed.how);
     if (killed.how === 0) ended += 1;
     await judge({ directory, rootBytes, paths });
@@ -66,24 +68,17 @@ export async function killMirror(
 /** Requests of a run that takes what is new here: roots, timestamp, snapshot, retention, up to sixteen bins, twenty files. */
 const REQUESTS = 40;
 
-/** Milliseconds without a request after which a run is writing what it shows, or removing what it superseded. */
-const QUIET_MS = 12;
-
-/** Half of the moments are after one of its requests; the others when it asks no more, and up to 60 ms later. */
-async function moment(server: RepositoryServer, startedAt: number): Promise<void> {
+/** Half of the moments are after one of its requests; the others when its newest snapshot is there, and up to 20 ms later. */
+async function moment(server: RepositoryServer, newestSnapshot: string): Promise<void> {
   const end = systemClock.now() + 60_000;
   const until = async (arrived: () => boolean): Promise<void> => {
     while (!arrived() && systemClock.now() < end) await systemClock.sleep(1);
   };
   if (Math.random() < 0.5) {
-    const requests = startedAt + 1 + Math.floor(Math.random() * REQUESTS);
+    const requests = server.requests.length + 1 + Math.floor(Math.random() * REQUESTS);
     await until(() => server.requests.length >= requests);
     return;
   }
-  let [count, at] = [startedAt, systemClock.now()];
-  await until(() => {
-    if (server.requests.length > count) [count, at] = [server.requests.length, systemClock.now()];
-    return count > startedAt && systemClock.now() - at >= QUIET_MS;
-  });
-  await systemClock.sleep(Math.random() * 60);
+  await until(() => existsSync(newestSnapshot));
+  await systemClock.sleep(Math.random() * 20);
 }
