@@ -39,7 +39,7 @@ export function addCopyCommand(program: Command, perform: Perform): void {
       'after',
       `
 Everything is verified as a client would verify it before it is written, and read back afterwards;
-timestamp.json comes last. Run it again after an interruption: what is there already is compared and
+timestamp.json comes last. Rendered pages of the simple index come along, other target files do not. Run it again after an interruption: what is there already is compared and
 skipped, and a name with other content is refused. The configured store is compared with its ledger too,
 and refused while a service publishes into it, unless --live is given.
 

@@ -4,11 +4,13 @@ import { sha256Hex } from '../lib/bytes.ts';
 import { CountersignError, hasCode } from '../lib/errors.ts';
 import type { BinState } from '../ledger/ledger.ts';
 import type { ObjectStore } from '../storage/store.ts';
+import { MAX_PAGE_BYTES } from '../simple/project-page.ts';
+import type { BinDocument } from '../tuf/bin-document.ts';
 import { binsTrust, binTrust, type BinsTrust } from '../tuf/delegations.ts';
 import type { Envelope } from '../tuf/envelope.ts';
-import { TIMESTAMP_NAME, versionedName } from '../tuf/layout.ts';
+import { TARGETS_PREFIX, targetObjectName, TIMESTAMP_NAME, versionedName } from '../tuf/layout.ts';
 import { MAX_METADATA_BYTES } from '../tuf/metadata-limits.ts';
-import type { Targets, Timestamp } from '../tuf/metadata.ts';
+import type { TargetFile, Targets, Timestamp } from '../tuf/metadata.ts';
 import { parseRoot } from '../tuf/parse-root.ts';
 import { parseTargets } from '../tuf/parse-targets.ts';
 import { parseTimestamp } from '../tuf/parse-timestamp.ts';
@@ -119,7 +121,11 @@ export class CopySource {
   }
 
   /** A bin of the current layout, or of one that is being prepared: the same key signs them. */
-  async bin(snapshot: SnapshotDocument, current: BinsTrust, index: number): Promise<NamedFile> {
+  async bin(
+    snapshot: SnapshotDocument,
+    current: BinsTrust,
+    index: number,
+  ): Promise<NamedFile & { readonly bin: BinDocument }> {
     const version = snapshot.versionOf(index);
     const trust = { ...current, layout: snapshot.layoutOf(index) };
     const name = versionedName(trust.layout.name(index), version);
@@ -134,7 +140,30 @@ export class CopySource {
         `${name} has sha256 ${sha256Hex(bytes)}, the ledger says version ${known.version} with sha256 ${known.sha256}`,
       );
     }
-    return { name, bytes };
+    return { name, bytes, bin };
+  }
+
+  /** Whether the store has pages of a simple index. */
+  async hasPages(): Promise<boolean> {
+    for await (const object of this.#ports.from.list(`${TARGETS_PREFIX}simple/`)) return object.size >= 0;
+    return false;
+  }
+
+  /**
+   * A page of the simple index that was rendered into this store; undefined when it is not here: then the index brought
+   * it itself, and it lies where its files lie.
+   * @throws CountersignError `length-or-hash-mismatch`.
+   */
+  async page(path: string, { length, hashes }: TargetFile): Promise<NamedFile | undefined> {
+    const name = targetObjectName(path, hashes.sha256);
+    const object = await this.#ports.from.get(name, MAX_PAGE_BYTES);
+    if (object === undefined) return undefined;
+    const actual = sha256Hex(object.bytes);
+    if (actual === hashes.sha256 && object.bytes.length === length) return { name, bytes: object.bytes };
+    throw new CountersignError(
+      'length-or-hash-mismatch',
+      `${name} has ${object.bytes.length} bytes with sha256 ${actual}, its bin says ${length} bytes`,
+    );
   }
 
   /** An older snapshot may be from the time of an older root. */

@@ -10,6 +10,8 @@ import { mapConcurrent } from '../lib/concurrency.ts';
 import { CountersignError, hasCode } from '../lib/errors.ts';
 import type { ObjectStore } from '../storage/store.ts';
 import { METADATA_PREFIX, parseVersionedName, versionedName } from '../tuf/layout.ts';
+import { parsePagePath } from '../simple/page-path.ts';
+import type { BinDocument } from '../tuf/bin-document.ts';
 import type { SnapshotDocument } from '../tuf/snapshot-document.ts';
 import { checkSnapshotOrder } from '../tuf/verify-roles.ts';
 import { CopySource, readTimestamp, type CopySourcePorts } from './copy-source.ts';
@@ -46,6 +48,8 @@ export interface CopyReport {
   readonly copiedBytes: number;
   /** Objects that were there already, with the same bytes. */
   readonly present: number;
+  /** Pages of the simple index among them. */
+  readonly pages: number;
   /** False: the source has published more meanwhile. */
   readonly caughtUp: boolean;
 }
@@ -59,6 +63,7 @@ export interface CopyReport {
 export async function copyStore(ports: CopyPorts): Promise<CopyReport> {
   const { from, clock, live = false, dryRun = false } = ports;
   const target = new CopyTarget(ports.to, dryRun);
+  const pages = new Set<string>();
   const { snapshots, total } = await survey(from);
   const progress = (): void => ports.progress?.(target.done, Math.max(total, target.done));
   let oldest = snapshots;
@@ -70,7 +75,7 @@ export async function copyStore(ports: CopyPorts): Promise<CopyReport> {
     await target.checkTimestamp(timestamp, source.timestampTrusts);
     for (const { name, bytes } of source.roots) await target.put(name, bytes);
     const lowest = copiedUpTo === undefined ? oldest : copiedUpTo + 1;
-    const reached = await copySnapshots(source, target, lowest, live, progress);
+    const reached = await copySnapshots({ source, target, pages, progress }, lowest, live);
     if (copiedUpTo === undefined) oldest = reached;
     copiedUpTo = reference.version;
     const now = await readTimestamp(from);
@@ -94,6 +99,7 @@ export async function copyStore(ports: CopyPorts): Promise<CopyReport> {
       copied,
       copiedBytes,
       present,
+      pages: pages.size,
       caughtUp,
     };
   }
@@ -112,18 +118,34 @@ async function survey(from: CopyPorts['from']): Promise<{ snapshots: number; tot
   return { snapshots, total };
 }
 
+interface CopyWork {
+  readonly source: CopySource;
+  readonly target: CopyTarget;
+  /** Names of page objects that are done: bins of several snapshots name the same. 0.1 GB for a million. */
+  readonly pages: Set<string>;
+  readonly progress: () => void;
+}
+
+/** The pages of the simple index that a bin names and that were rendered into the store (ADR 23). */
+async function copyPages({ source, target, pages, progress }: CopyWork, bin: BinDocument): Promise<void> {
+  for (const [path, file] of bin.entries()) {
+    if (parsePagePath(path) === undefined || pages.has(file.hashes.sha256)) continue;
+    const page = await source.page(path, file);
+    if (page === undefined) continue;
+    await target.put(page.name, page.bytes);
+    pages.add(file.hashes.sha256);
+    progress();
+  }
+}
+
 /** Copies the snapshots from the current one down to `lowest`; answers the oldest that was there. */
-async function copySnapshots(
-  source: CopySource,
-  target: CopyTarget,
-  lowest: number,
-  live: boolean,
-  progress: () => void,
-): Promise<number> {
+async function copySnapshots(work: CopyWork, lowest: number, live: boolean): Promise<number> {
+  const { source } = work;
+  const withPages = await source.hasPages();
   let newer: SnapshotDocument | undefined;
   for (let { version } = source.reference; version >= lowest; version--) {
     try {
-      newer = await copySnapshot(source, target, version, newer, progress);
+      newer = await copySnapshot(work, withPages, version, newer);
     } catch (error) {
       // Collected meanwhile, and everything older with it; only a service that runs collects.
       if (live && newer !== undefined && hasCode(error, 'metadata-missing') && !(await source.holds(version)))
@@ -135,12 +157,12 @@ async function copySnapshots(
 }
 
 async function copySnapshot(
-  source: CopySource,
-  target: CopyTarget,
+  work: CopyWork,
+  withPages: boolean,
   version: number,
   newer: SnapshotDocument | undefined,
-  progress: () => void,
 ): Promise<SnapshotDocument> {
+  const { source, target, progress } = work;
   const { bytes, snapshot } = await source.snapshot(version);
   if (newer !== undefined) checkSnapshotOrder(newer, snapshot);
   const offline = await source.offlineRoles(snapshot);
@@ -150,6 +172,7 @@ async function copySnapshot(
   const bins = snapshot.kept.filter((bin) => newer?.keptVersion(bin) !== snapshot.versionOf(bin));
   await mapConcurrent(bins, IN_FLIGHT, async (bin) => {
     const file = await source.bin(snapshot, offline.trust, bin);
+    if (withPages) await copyPages(work, file.bin);
     await target.put(file.name, file.bytes);
     progress();
   });

@@ -1,12 +1,13 @@
-// kill -9 at any moment, of the real program, under load, over and over. What was answered is kept, what was published
+// kill -9 at any moment, of the real program with rendered pages, under load, over and over. What was answered is kept, what was published
 // stays as it is, the repository is whole at every moment, and the next start needs nobody's help.
-import { readdir, readFile } from 'node:fs/promises';
+import { appendFile, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openSqliteLedger } from '../../src/ledger/sqlite-ledger.ts';
 import { sha256Hex } from '../../src/lib/bytes.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { openFileStore } from '../../src/storage/file-store.ts';
+import { expectSound } from '../support/oracle.ts';
 import { publicState } from '../support/public-state.ts';
 import { eventually } from '../support/publisher-process.ts';
 import { rehearse, runCommand, startService, type ServiceProcess } from '../support/service-process.ts';
@@ -61,7 +62,10 @@ class Load {
   async #run(client: number): Promise<void> {
     for (let i = 0; this.#isRunning(); i++) {
       const id = `client-${client}-${i}`;
-      const paths = Array.from({ length: FILES_IN_EVENT }, (_, n) => `packages/${id}/${n}.whl`);
+      const names = Array.from({ length: FILES_IN_EVENT - 1 }, (_, n) => `${n}.whl`);
+      // One that a page lists: each client has a project of its own, and uploads a release of it.
+      const release = `project_${client}-0.${i}-py3-none-any.whl`;
+      const paths = [...names, release].map((name) => `packages/${id}/${name}`);
       const sent = { id, paths, sha256: sha256Hex(id) };
       while (!(await this.#post(sent, client % 2 === 0))) {
         if (!this.#isRunning()) return;
@@ -124,7 +128,9 @@ async function inspect(directory: string): Promise<Readonly<Record<string, strin
   const ledger = await openSqliteLedger(join(directory, 'ledger.db'));
   try {
     const store = await openFileStore(join(directory, 'repository'));
-    return (await publicState(store, { history: ledger })).targets;
+    await expectSound({ store, clock: systemClock, renderedPages: true });
+    const { targets } = await publicState(store, { history: ledger });
+    return Object.fromEntries(Object.entries(targets).filter(([path]) => !path.startsWith('simple/')));
   } finally {
     await ledger.close();
   }
@@ -138,6 +144,7 @@ test(
     const seen = new Seen();
     const begun = systemClock.now();
     await rehearse(directory, BINS);
+    await appendFile(join(directory, 'countersign.yaml'), 'simple-index: render\n');
     expect((await runCommand(directory, ['bootstrap', 'bundle.json'])).how).toBe(0);
     const load = new Load();
     let afterStart = 0;
