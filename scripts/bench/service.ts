@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const CONFIGURATION = `store: file:./repository
+export const CONFIGURATION = `store: file:./repository
 ledger: sqlite:./ledger.db
 signer: file:./online.key
 signer-passphrase: ./online.passphrase
