@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Type } from 'typebox';
 import * as backends from './config/backends.ts';
+import { DEFAULT_CONFIG_FILE } from './config/default-file.ts';
 import * as guards from './config/guards.ts';
 import { KEY_SERVICE_FORMS } from './config/signer-uri.ts';
 import { valuesFromEnvironment, valuesFromFile, listSettings, type Given } from './config/settings.ts';
@@ -21,8 +22,6 @@ import {
   VAULT_TOKEN_VARIABLE,
   type SecretSource,
 } from './secrets.ts';
-
-export const DEFAULT_CONFIG_FILE = 'countersign.yaml';
 
 /** What a configuration file may hold. Durations are a whole number with a unit: ms, s, m, h or d. */
 export const ConfigSchema = Type.Object({

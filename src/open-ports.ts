@@ -1,14 +1,13 @@
-// Opens the store, the ledger and the online keys that the configuration names; ./open-signer.ts opens one key. Clients
-// of servers are loaded when they are needed: each is larger than the rest of the program.
+// Opens the store, the ledger and the online keys that the configuration names; ./open-signer.ts opens one key. Each is
+// loaded when it is needed: clients of servers are larger than the rest of the program, and a mirror needs a store alone.
 import type { Config } from './config.ts';
 import type { History, Ledger, Restoration } from './ledger/ledger.ts';
 import type { SharedWork } from './ledger/shared-work.ts';
 import type { PostgresAccess, PostgresLocation } from './ledger/postgres-location.ts';
-import { openSqliteLedger } from './ledger/sqlite-ledger.ts';
 import type { Clock } from './lib/clock.ts';
 import { CountersignError } from './lib/errors.ts';
 import type { Logger } from './lib/log.ts';
-import { openSigner, type SignerUse } from './open-signer.ts';
+import type { SignerUse } from './open-signer.ts';
 import type { LeaseTaker } from './publish/lease.ts';
 import type { Signers } from './publish/signers.ts';
 import type { Secrets } from './secrets.ts';
@@ -46,7 +45,10 @@ export async function openLedger(
   secrets: Pick<Secrets, 'ledgerPassword'>,
   runtime: Pick<Runtime, 'clock' | 'random'> & Partial<Pick<Runtime, 'log'>>,
 ): Promise<Ledger & History & Restoration & SharedWork> {
-  if (ledger.kind === 'sqlite') return openSqliteLedger(ledger.path);
+  if (ledger.kind === 'sqlite') {
+    const { openSqliteLedger } = await import('./ledger/sqlite-ledger.ts');
+    return openSqliteLedger(ledger.path);
+  }
   const { openPostgresLedger } = await import('./ledger/postgres-ledger.ts');
   return openPostgresLedger(postgresAccess(ledger, secrets, runtime));
 }
@@ -78,6 +80,7 @@ export async function openSigners(
   secrets: Secrets,
   use: SignerUse,
 ): Promise<Signers & { close(): Promise<void> }> {
+  const { openSigner } = await import('./open-signer.ts');
   const first = await openSigner({ signer }, secrets, use);
   if (nextSigner === undefined) return { signer: first, close: () => first.close() };
   try {

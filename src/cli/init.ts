@@ -2,7 +2,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Command } from 'commander';
-import { ConfigSchema, DEFAULT_CONFIG_FILE } from '../config.ts';
+import { ConfigSchema } from '../config.ts';
+import { DEFAULT_CONFIG_FILE } from '../config/default-file.ts';
 import { renderConfigFile } from '../config/render.ts';
 import { CountersignError, messageOf } from '../lib/errors.ts';
 import type { Perform } from './session.ts';

@@ -1,31 +1,10 @@
-// The command line: which commands there are, and what happens around each. One file per command beside this one.
+// The command line: what happens around each command. One file per command beside this one; ./commands.ts lists them.
 import { Command, CommanderError } from 'commander';
-import { DEFAULT_CONFIG_FILE } from '../config.ts';
+import { DEFAULT_CONFIG_FILE } from '../config/default-file.ts';
 import { VERSION } from '../lib/version.ts';
-import { addBacksignCommand } from './backsign.ts';
-import { addAuditCommand } from './audit.ts';
-import { addBootstrapCommand } from './bootstrap.ts';
-import { addClientCommand } from './client.ts';
-import { addCopyCommand } from './copy.ts';
-import { addDemoCommand } from './demo.ts';
+import { commandsFor } from './commands.ts';
 import { failureOf, type ExitStatus } from './exit.ts';
-import { addFollowCommand } from './follow.ts';
-import { addFsckCommand } from './fsck.ts';
-import { addGcCommand } from './gc.ts';
-import { addImportCommand } from './import.ts';
-import { addInitCommand } from './init.ts';
-import { addKeyCommand } from './key.ts';
-import { addMirrorCommand } from './mirror.ts';
-import { addPlanCommand } from './plan.ts';
-import { addProxyCommand } from './proxy.ts';
-import { addPublishCommand } from './publish.ts';
-import { addRecoverCommand } from './recover.ts';
-import { addRenewCommand } from './renew.ts';
-import { addReconcileCommand } from './reconcile.ts';
-import { addServeCommand } from './serve.ts';
 import { Session, type CliContext, type GlobalOptions, type Perform } from './session.ts';
-import { addStatusCommand } from './status.ts';
-import { addWatchCommand } from './watch.ts';
 
 /** Runs one command; never rejects. */
 export async function runCli(args: readonly string[], context: CliContext): Promise<ExitStatus> {
@@ -39,7 +18,9 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
       status = answer.status ?? 0;
     };
   try {
-    await buildProgram(context, perform).parseAsync([...args], { from: 'user' });
+    const program = buildProgram(context);
+    for (const addCommand of await commandsFor(args)) addCommand(program, perform);
+    await program.parseAsync([...args], { from: 'user' });
   } catch (error) {
     // Help and --version end the parse by throwing, with status 0.
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
@@ -54,8 +35,8 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
   return status;
 }
 
-function buildProgram(context: CliContext, perform: Perform): Command {
-  const program = new Command('countersign')
+function buildProgram(context: CliContext): Command {
+  return new Command('countersign')
     .description('The signing service of a package index (PEP 458).')
     .version(VERSION, '-V, --version')
     .option(
@@ -84,30 +65,4 @@ Examples:
   countersign serve                    # takes upload events, publishes snapshots
   countersign COMMAND --help           # more examples`,
     );
-  const add = [
-    addInitCommand,
-    addKeyCommand,
-    addBootstrapCommand,
-    addServeCommand,
-    addImportCommand,
-    addRenewCommand,
-    addRecoverCommand,
-    addBacksignCommand,
-    addFollowCommand,
-    addPublishCommand,
-    addStatusCommand,
-    addWatchCommand,
-    addClientCommand,
-    addProxyCommand,
-    addMirrorCommand,
-    addFsckCommand,
-    addAuditCommand,
-    addGcCommand,
-    addCopyCommand,
-    addReconcileCommand,
-    addPlanCommand,
-    addDemoCommand,
-  ];
-  for (const addCommand of add) addCommand(program, perform);
-  return program;
 }

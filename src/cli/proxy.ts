@@ -4,7 +4,6 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import { parseDuration } from '../lib/duration.ts';
 import { CountersignError, messageOf } from '../lib/errors.ts';
-import { createLogger } from '../lib/log.ts';
 import type { ProxyOptions } from '../proxy/start-proxy.ts';
 import { MetadataDirectory } from '../storage/metadata-directory.ts';
 import type { Perform, Session } from './session.ts';
@@ -68,6 +67,9 @@ Examples:
         const stop = session.context.stopRequested();
         const options = await readOptions(session, raw as unknown as ProxyCommandOptions);
         const { clock, newId, stderr } = session.context;
+        // Loaded when they are needed: they take longer to load than most commands to run.
+        const { createLogger } = await import('../lib/log.ts');
+        const { startProxy } = await import('../proxy/start-proxy.ts');
         const forPeople = stderr.isTTY === true && !session.json;
         const log = createLogger(forPeople ? 'warn' : 'info');
         if (!options.verify) {
@@ -77,8 +79,6 @@ Examples:
           session.note('can make you install anything. Every file that is passed on unverified is logged.');
           log.warn('UNVERIFIED: package verification is disabled for this run');
         }
-        // Loaded when it is needed: the web server takes longer to load than most commands to run.
-        const { startProxy } = await import('../proxy/start-proxy.ts');
         const openStore = (directory: string) => MetadataDirectory.open(directory);
         const proxy = await startProxy(options, { clock, newId, log, openStore });
         if (session.json) session.answer({ json: { address: proxy.address }, text: '' });

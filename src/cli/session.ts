@@ -4,7 +4,7 @@
 //  - progress is drawn on a terminal only, and never with --json;
 //  - secrets come from files or the environment, never from arguments.
 import type { Readable, Writable } from 'node:stream';
-import { loadConfig, type LoadedConfig } from '../config.ts';
+import type { LoadedConfig } from '../config.ts';
 import type { Command } from 'commander';
 import type { Clock } from '../lib/clock.ts';
 import { formatHolder, isGone, type ProcessName } from '../lib/holder.ts';
@@ -69,8 +69,10 @@ export class Session {
   }
 
   /** @throws CountersignError `config-invalid`. */
-  load(): Promise<LoadedConfig> {
+  async load(): Promise<LoadedConfig> {
     const { cwd, env } = this.context;
+    // Clients and mirrors need no configuration, and none of the libraries that read it.
+    const { loadConfig } = await import('../config.ts');
     return loadConfig({ ...(this.#configFile === undefined ? {} : { file: this.#configFile }), cwd, env });
   }
 

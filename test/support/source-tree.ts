@@ -10,6 +10,8 @@ export interface Import {
   /** `src/lib/clock.ts` for a file of this tree, else the specifier: `node:fs`, `yaml`. */
   readonly name: string;
   readonly typeOnly: boolean;
+  /** `await import(…)`: not when the module is loaded. */
+  readonly later: boolean;
 }
 
 export interface SourceFile {
@@ -50,10 +52,11 @@ export function sourceFiles(...folders: readonly string[]): SourceFile[] {
 function importsOf(name: string, text: string): Import[] {
   const file = ts.createSourceFile(name, text, ts.ScriptTarget.Latest, false);
   const imports: Import[] = [];
-  const take = (specifier: ts.Node | undefined, typeOnly: boolean): void => {
+  const take = (specifier: ts.Node | undefined, typeOnly: boolean, later = false): void => {
     if (specifier === undefined || !ts.isStringLiteral(specifier)) return;
     const target = specifier.text;
-    imports.push({ name: target.startsWith('.') ? path.join(path.dirname(name), target) : target, typeOnly });
+    const found = target.startsWith('.') ? path.join(path.dirname(name), target) : target;
+    imports.push({ name: found, typeOnly, later });
   };
   const visit = (node: ts.Node): void => {
     if (ts.isImportDeclaration(node)) {
@@ -64,7 +67,7 @@ function importsOf(name: string, text: string): Import[] {
       take(node.moduleSpecifier, clause?.phaseModifier === ts.SyntaxKind.TypeKeyword || onlyTypes);
     } else if (ts.isExportDeclaration(node)) take(node.moduleSpecifier, node.isTypeOnly);
     else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
-      take(node.arguments[0], false);
+      take(node.arguments[0], false, true);
     }
     ts.forEachChild(node, visit);
   };
