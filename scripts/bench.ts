@@ -14,12 +14,14 @@ import { peerFigures, peerPython, type PeerFigures } from './bench/peer.ts';
 import { performancePage, rounded } from './bench/report.ts';
 import { MeasuredService } from './bench/service.ts';
 import { stackPartOf, withStackPart } from './bench/stack/report.ts';
+import { touchFreeMemory } from './bench/touch-memory.ts';
 
 const FULL = {
   bins: 16_384,
   targetsPerBin: 1000,
   starts: 3,
   runs: 5,
+  warmUps: 5,
   singles: 100,
   batchSize: 1000,
   intakeEvents: 20_000,
@@ -33,6 +35,7 @@ const QUICK: typeof FULL = {
   targetsPerBin: 100,
   starts: 1,
   runs: 1,
+  warmUps: 1,
   singles: 20,
   batchSize: 200,
   intakeEvents: 2000,
@@ -53,6 +56,7 @@ type Plan = typeof FULL;
 async function measure(plan: Plan, cache: string, folder: string): Promise<Figures> {
   const index = await step('model index', () => modelIndex(cache, plan, THREADS));
   const python = await step('python-tuf', () => Promise.resolve(peerPython(cache)));
+  await step('memory', () => Promise.resolve(touchFreeMemory()));
   const peer = await step('peer', () => measurePeer(plan, index, join(folder, 'peer'), python));
   const service = await step('service', () => measureService(plan, index, join(folder, 'service')));
   const clients: ClientFigures[] = [];
@@ -91,7 +95,7 @@ async function measureService(
   try {
     // A service runs for months: it is not measured while its code is still being compiled.
     await oneAtATime(service, plan.singles * 2);
-    await oneBatch(service, plan.batchSize);
+    await repeat(plan.warmUps, () => oneBatch(service, plan.batchSize));
     const single = await repeat(plan.runs, () => oneAtATime(service, plan.singles));
     const batch = await repeat(plan.runs, () => oneBatch(service, plan.batchSize));
     const latencyMs = await latencies(service, plan.trickle, TRICKLE_PER_SECOND);

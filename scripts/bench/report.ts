@@ -22,7 +22,9 @@ figures differ from machine to machine and from hour to hour: compare the ratios
 measures, writes this page and ends with status 1 when a promised bound is missed, naming it. It needs 16 GB of free disk
 space, \`python3\` for the peer, and a machine that does nothing else. \`npm run bench -- --quick\` does everything on
 1,024 bins of 100 targets in half a minute, checks no bound and leaves this page alone. Wait six minutes between two
-runs: ext4 looks at every recently deleted inode again when it makes a new file, and a run deletes tens of thousands.
+runs: ext4 without a journal looks at every recently deleted inode again when it makes a new file, and a run deletes tens
+of thousands. Before anything is measured, free memory is touched once, which takes a minute in a virtual machine that has
+just been started (\`scripts/bench/touch-memory.ts\` says why), and the service has published five batches.
 
 ## What it was measured on
 

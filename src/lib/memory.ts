@@ -6,7 +6,7 @@ import { asBuffer } from './bytes.ts';
 const SMALLEST = 16 * 1024;
 
 /** Bytes that wait on one thread to be used again, at most. */
-const MAX_WAITING_BYTES = 32 * 1024 * 1024;
+const MAX_WAITING_BYTES = 16 * 1024 * 1024;
 
 /** Lent memory is a multiple of this, so that a bin that has grown a little still fits. */
 const GRAIN = 32 * 1024;

@@ -6,7 +6,7 @@ import { mapConcurrent } from '../lib/concurrency.ts';
 import { hasCode } from '../lib/errors.ts';
 import { returnMemory } from '../lib/memory.ts';
 import type { ObjectStore } from '../storage/store.ts';
-import type { BinDocument, BinEdits } from '../tuf/bin-document.ts';
+import type { BinDocument, BinEdits, BinOutline } from '../tuf/bin-document.ts';
 import type { Statement } from './apply-events.ts';
 import type { Signers } from './signers.ts';
 import { loadBin, type OfflineRoles, type PublicBin } from './verified-reads.ts';
@@ -15,8 +15,8 @@ import { writeBins } from './write-bins.ts';
 /** Bins read at once. */
 export const READS_IN_FLIGHT = 16;
 
-/** Bytes of bins kept from reading to sealing; the others of a large batch are read, and verified, a second time. */
-export const KEPT_BYTES = 64 * 1024 * 1024;
+/** Bytes of bins kept from reading to sealing; the others of a large batch are read, and compared, a second time. */
+export const KEPT_BYTES = 32 * 1024 * 1024;
 
 /** Where the bins are, and who signs them; without signers they can only be read. */
 export interface BinPorts {
@@ -75,6 +75,8 @@ export class BinWork implements BinSession {
   readonly #ports: BinPorts;
   #room: number;
   readonly #kept = new Map<number, BinDocument>();
+  /** Of bins that were read and not kept, by the SHA-256 of their files. */
+  readonly #outlines = new Map<string, BinOutline>();
 
   /** `keptBytes`: of verified bins, at most, that are kept until they are written. */
   constructor(ports: BinPorts, keptBytes: number) {
@@ -90,7 +92,10 @@ export class BinWork implements BinSession {
         const look = { size: signed.length, statements: question.paths.map((path) => document.get(path)) };
         this.#room -= signed.length;
         if (this.#room >= 0) this.#kept.set(question.bin, document);
-        else returnMemory(signed);
+        else {
+          this.#outlines.set(question.sha256, document.outline);
+          returnMemory(signed);
+        }
         return look;
       } catch (error) {
         if (!hasCode(error, 'bin-altered')) throw error;
@@ -118,6 +123,6 @@ export class BinWork implements BinSession {
 
   #load(bin: PublicBin): Promise<BinDocument> {
     const { store, roles } = this.#ports;
-    return loadBin(store, roles.binTrust.layout, bin);
+    return loadBin(store, roles.binTrust.layout, bin, this.#outlines.get(bin.sha256));
   }
 }

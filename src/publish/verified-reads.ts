@@ -4,7 +4,7 @@ import { sha256Hex } from '../lib/bytes.ts';
 import { CountersignError, FatalError, hasCode, messageOf } from '../lib/errors.ts';
 import type { Head } from '../ledger/ledger.ts';
 import type { ObjectStore, VersionToken } from '../storage/store.ts';
-import { BinDocument } from '../tuf/bin-document.ts';
+import { BinDocument, type BinOutline } from '../tuf/bin-document.ts';
 import type { BinLayout } from '../tuf/bins.ts';
 import { binsTrust, binTrust, type BinsTrust } from '../tuf/delegations.ts';
 import type { Envelope } from '../tuf/envelope.ts';
@@ -109,13 +109,14 @@ export function publicBin(
 /**
  * Reads a bin in the version that the snapshot names. Its file must be, to the byte, the one whose signature was
  * verified when it was written. (The signature alone would not do: a bin does not name its role, and all bins have one
- * key, so another bin of the same version verifies in its place.)
+ * key, so another bin of the same version verifies in its place.) `outline`: of the same bin, when it was read before.
  * @throws CountersignError `bin-altered` when it is missing or something else; `store-unavailable`.
  */
 export async function loadBin(
   store: ObjectStore,
   layout: BinLayout,
   { bin: index, version, sha256 }: PublicBin,
+  outline?: BinOutline,
 ): Promise<BinDocument> {
   const role = layout.name(index);
   const name = versionedName(role, version);
@@ -128,7 +129,8 @@ export async function loadBin(
         `its sha256 is ${digest}, the ledger says ${sha256}`,
       );
     }
-    const bin = BinDocument.parse(splitMetadataFile(bytes).signed);
+    const { signed } = splitMetadataFile(bytes);
+    const bin = outline === undefined ? BinDocument.parse(signed) : BinDocument.again(signed, outline);
     checkVersion(role, bin.version, version);
     return bin;
   } catch (error) {

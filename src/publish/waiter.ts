@@ -25,9 +25,10 @@ export class PublicationWaiter {
 
   /** Called by the publisher after each finished publication, with the ids of the events that it settled. */
   settled(ids: Iterable<string>): void {
-    for (const id of ids) for (const wake of this.#byEvent.get(id) ?? []) wake();
+    // Who waits for a thousand events is woken once.
     const wakers = this.#forAny;
     this.#forAny = new Set();
+    for (const id of ids) for (const wake of this.#byEvent.get(id) ?? []) wakers.add(wake);
     for (const wake of wakers) wake();
   }
 

@@ -14,6 +14,14 @@ import { skipJsonValue } from './skip-json.ts';
 /** New statement for each path: what it names from now on, or undefined when it names nothing any more. */
 export type BinEdits = ReadonlyMap<string, TargetFile | undefined>;
 
+/** Where everything stands in the signed part of a bin. Small: kept in place of the bytes of which it was made. */
+export interface BinOutline {
+  readonly starts: Uint32Array;
+  readonly length: number;
+  readonly version: number;
+  readonly expires: string;
+}
+
 const QUOTE = 0x22;
 const COMMA = 0x2c;
 const CLOSE = 0x7d;
@@ -23,6 +31,9 @@ const HEADER =
 const HEADER_MAX_LENGTH = 128;
 const TRAILER = /^\},"version":([1-9]\d{0,14})\}$/;
 const TRAILER_MAX_LENGTH = 32;
+
+/** Of a bin: more make the table of their places grow. */
+const EXPECTED_ENTRIES = 2048;
 
 const AFTER_PATH = Buffer.from(':{');
 const CUSTOM = Buffer.from('"custom":{');
@@ -76,17 +87,19 @@ export class BinDocument {
     const bytes = asBuffer(signed);
     const header = HEADER.exec(bytes.toString('latin1', 0, HEADER_MAX_LENGTH));
     if (header?.[1] === undefined) throw unexpected(0, 'the header of a bin');
-    const starts: number[] = [];
+    let starts = new Uint32Array(EXPECTED_ENTRIES);
+    let count = 0;
     let previousEnd = 0;
     let at = header[0].length;
     if (bytes[at] === QUOTE) {
       for (;;) {
-        const previous = starts.at(-1);
-        starts.push(at);
         const pathEnd = endOfPath(bytes, at);
-        if (previous !== undefined && !isLess(bytes, previous + 1, previousEnd, at + 1, pathEnd)) {
+        if (count > 0 && !isLess(bytes, (starts[count - 1] ?? 0) + 1, previousEnd, at + 1, pathEnd)) {
           throw unexpected(at, 'a target path greater than the one before');
         }
+        // One place is left for the end.
+        if (count + 1 === starts.length) starts = grown(starts);
+        starts[count++] = at;
         previousEnd = pathEnd;
         at = endOfEntry(bytes, pathEnd + 1);
         if (bytes[at] !== COMMA) break;
@@ -97,8 +110,26 @@ export class BinDocument {
     const trailer =
       bytes.length - at > TRAILER_MAX_LENGTH ? null : TRAILER.exec(bytes.toString('latin1', at));
     if (trailer?.[1] === undefined) throw unexpected(at, 'the end of the targets and a version');
-    starts.push(at);
-    return new BinDocument(bytes, Uint32Array.from(starts), Number(trailer[1]), header[1]);
+    starts[count] = at;
+    return new BinDocument(bytes, starts.slice(0, count + 1), Number(trailer[1]), header[1]);
+  }
+
+  /**
+   * Reads the signed part of a bin that was read before: whoever calls knows that the bytes are the same, by their hash.
+   * @throws RangeError when they cannot be.
+   */
+  static again(signed: Uint8Array, { starts, length, version, expires }: BinOutline): BinDocument {
+    if (signed.length !== length) throw new RangeError(`${signed.length} bytes in place of ${length}`);
+    return new BinDocument(asBuffer(signed), starts, version, expires);
+  }
+
+  get outline(): BinOutline {
+    return {
+      starts: this.#starts,
+      length: this.#bytes.length,
+      version: this.version,
+      expires: this.expires,
+    };
   }
 
   /** Number of targets. */
@@ -208,6 +239,12 @@ export class BinDocument {
       throw new CountersignError('metadata-invalid', `bin: target ${path} is not JSON`, { cause });
     }
   }
+}
+
+function grown(starts: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
+  const larger = new Uint32Array(2 * starts.length);
+  larger.set(starts);
+  return larger;
 }
 
 const SEPARATOR = Buffer.from(',');

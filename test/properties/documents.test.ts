@@ -47,6 +47,20 @@ function modelOfBin(model: Map<string, TargetFile>, version: number, expires: st
 }
 
 describe('bin document', () => {
+  test('more entries than a bin usually has', () => {
+    const model = new Map(
+      Array.from({ length: 5000 }, (_, i): [string, TargetFile] => [
+        `p/${i}`,
+        { length: i + 1, hashes: { sha256: String(i).padStart(64, '0') } },
+      ]),
+    );
+    const bytes = modelOfBin(model, 1, '2030-01-01T00:00:00Z');
+    const bin = BinDocument.parse(bytes);
+    expect(bin.size).toBe(5000);
+    expect(new Map(bin.entries())).toEqual(model);
+    expect(() => BinDocument.again(bytes.subarray(1), bin.outline)).toThrow(RangeError);
+  });
+
   test('any sequence of edits gives the canonical bytes of the same map, and parses back', () => {
     fc.assert(
       fc.property(fc.array(edits, { maxLength: 6 }), (batches) => {
@@ -66,6 +80,10 @@ describe('bin document', () => {
           expect(parsed.size).toBe(model.size);
           for (const [path, target] of model) expect(parsed.get(path)).toEqual(target);
           expect([...parsed.entries()].map(([path]) => path)).toEqual([...model.keys()].sort());
+          // The same bytes once more, in other memory, by what is known of them.
+          const again = BinDocument.again(Buffer.from(bin.signed), parsed.outline);
+          expect([...again.entries()]).toEqual([...parsed.entries()]);
+          expect(again).toMatchObject({ version: parsed.version, expires, size: parsed.size });
           expect(bin.get('not/there-x')).toBeUndefined();
         });
       }),
