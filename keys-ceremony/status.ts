@@ -7,6 +7,7 @@ import { lintPlan, lintedPayload } from './lint.ts';
 import { loadCeremony } from './load-ceremony.ts';
 import { checkPayloadFile } from './payload-file.ts';
 import { progressLines } from './signing-groups.ts';
+import { readTranscripts } from './transcript-set.ts';
 import { missingLines, missingNames, readState } from './workspace.ts';
 
 export interface CeremonyStatus {
@@ -28,10 +29,11 @@ export interface CeremonyStatus {
 /**
  * Looks at a folder; writes nothing.
  * @throws CountersignError when the folder cannot be understood: `ceremony-aborted`, `plan-invalid`,
- *   `ceremony-file-missing`, `ceremony-file-invalid`, `ceremony-mismatch`.
+ *   `ceremony-file-missing`, `ceremony-file-invalid`, `ceremony-mismatch`, `transcript-invalid`.
  */
 export async function ceremonyStatus(folder: string): Promise<CeremonyStatus> {
   const ceremony = await loadCeremony(folder);
+  await readTranscripts(folder);
   const { plan } = ceremony;
   const done = [`plan ${ceremony.origin.plan}`];
   const base = { ceremony: plan.ceremony, signatures: [], refused: [], missing: [] };

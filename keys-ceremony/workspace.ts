@@ -16,6 +16,7 @@ import {
   type GroupProgress,
   type SigningGroup,
 } from './signing-groups.ts';
+import { readTranscripts } from './transcript-set.ts';
 
 export interface Workspace {
   readonly ceremony: Ceremony;
@@ -28,11 +29,12 @@ export interface Workspace {
 }
 
 /**
- * Reads the folder, makes the payload, compares it with payload.json, and verifies the signatures that are there.
- * @throws CountersignError what loadCeremony, lintedPayload and requirePayloadFile throw.
+ * Reads the folder, makes the payload, compares it with payload.json, and verifies transcripts and signatures.
+ * @throws CountersignError what loadCeremony, lintedPayload, requirePayloadFile and readTranscripts throw.
  */
 export async function openWorkspace(folder: string): Promise<Workspace> {
   const ceremony = await loadCeremony(folder);
+  await readTranscripts(folder);
   const { payload, warnings } = lintedPayload(ceremony);
   await requirePayloadFile(folder, payload);
   return { ...(await readState(ceremony, payload)), payload, warnings };

@@ -3,6 +3,8 @@
 import { chmod, mkdir, readdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { FileKey, writeKeyFile } from '../../keys-ceremony/key-file.ts';
+import { openHolderKey } from '../../keys-ceremony/open-key.ts';
 import { signatureFileBytes } from '../../keys-ceremony/signature-file.ts';
 import { sha256Hex } from '../../src/lib/bytes.ts';
 import { parseBundle, verifyBundle } from '../../src/tuf/bundle.ts';
@@ -14,6 +16,7 @@ import {
   publicKeyFile,
   type Computer,
 } from '../support/ceremony-people.ts';
+import { testKey } from '../support/genesis-repository.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 /** A genesis of three holders, built and not yet signed. */
@@ -34,7 +37,7 @@ async function signatureFiles({ folder }: Computer): Promise<string[]> {
 }
 
 describe('what is signed', () => {
-  test('a payload that was swapped between build and sign', async () => {
+  test('swapped payload between build and sign', async () => {
     const { office, phrase } = await built();
     const payload = (await office.read('payload.json')).toString();
     await office.write('payload.json', payload.replace('"threshold":2', '"threshold":1'));
@@ -77,7 +80,7 @@ describe('what is signed', () => {
     });
   });
 
-  test('a plan that was changed after the first signature', async () => {
+  test('plan changed after the first signature', async () => {
     const { office, phrase } = await built();
     await office.ask(...sign(office, 'holder-1', phrase));
     const plan = planText('genesis').replace('threshold: 2', 'threshold: 1');
@@ -110,7 +113,7 @@ describe('what is signed', () => {
 });
 
 describe('signatures', () => {
-  test('over another plan', async () => {
+  test('signature over another plan', async () => {
     const { office, dir } = await built();
     const other = await foundCeremony(join(dir, 'other'), 'other');
     await other.ask('one-time');
@@ -125,7 +128,7 @@ describe('signatures', () => {
     expect(refused[0]?.problem).toContain(`${file} signs payload ${sha256}, this ceremony has payload`);
   });
 
-  test('of one key, counted twice', async () => {
+  test('duplicate signatures of one key', async () => {
     const { office, phrase, dir } = await built();
     const copy = await office.copyTo(join(dir, 'copy'));
     await copy.ask(...sign(copy, 'holder-1', phrase));
@@ -145,7 +148,7 @@ describe('signatures', () => {
     });
   });
 
-  test('of a stranger, and forged in the name of a holder', async () => {
+  test('signature of a stranger, and forged in the name of a holder', async () => {
     const { office, dir } = await built();
     const payload = sha256Hex(await office.read('payload.json'));
     const stranger = await heldKey('mallory');
@@ -171,7 +174,7 @@ describe('signatures', () => {
     });
   });
 
-  test('twice with the same key changes nothing', async () => {
+  test('signing twice with the same key changes nothing', async () => {
     const { office, phrase } = await built();
     await office.ask(...sign(office, 'holder-1', phrase));
     const [file = ''] = await signatureFiles(office);
@@ -226,7 +229,7 @@ describe('keys', () => {
     });
   });
 
-  test('two keys on one token are named', async () => {
+  test('two keys of one holder counted twice: both on one token', async () => {
     const dir = await tempDir();
     const office = await foundCeremony(join(dir, 'office'), 'genesis');
     for (const name of ['holder-1', 'holder-2']) {
@@ -254,7 +257,7 @@ describe('keys', () => {
 });
 
 describe('what was before', () => {
-  test('an old bundle, handed over again', { timeout: 30_000 }, async () => {
+  test('replayed old root', { timeout: 30_000 }, async () => {
     const dir = await tempDir();
     const first = await holdCeremony(join(dir, 'first'), 'first', ['holder-1', 'holder-2']);
     const second = await holdCeremony(
@@ -334,7 +337,54 @@ describe('what was before', () => {
 });
 
 describe('files', () => {
-  test('a symbolic link as output', async () => {
+  test('tampered transcript', async () => {
+    const { office, phrase } = await built();
+    const lines = (await office.read('transcript.ndjson')).toString().split('\n');
+    const [first = '', second = ''] = lines;
+    const changes: [string, string[]][] = [
+      ['changed', [first, second.replace('targets', 'bins'), ...lines.slice(2)]],
+      ['removed', [first, ...lines.slice(2)]],
+      ['exchanged', [first, ...lines.slice(2, 3), second, ...lines.slice(3)]],
+    ];
+    for (const [change, tampered] of changes) {
+      await office.write('transcript.ndjson', tampered.join('\n'));
+      for (const command of [
+        ['transcript', 'verify'],
+        ['status'],
+        ['build'],
+        sign(office, 'holder-1', phrase),
+        ['transcript', 'sign', '--key', 'holder-1'],
+      ]) {
+        expect(await office.refused(...command), `${change}: ${command.join(' ')}`).toMatchObject({
+          code: 'transcript-invalid',
+          message: expect.stringMatching(
+            /line \d of the transcript follows a line with SHA-256 [0-9a-f]{64}, the line before it has [0-9a-f]{64}/,
+          ) as string,
+        });
+      }
+      expect(await readdir(office.folder)).not.toContain('signatures');
+    }
+  });
+
+  test.each([0o440, 0o404, 0o660])('key file with group-readable permissions: %o', async (mode) => {
+    const { office, phrase, dir } = await built();
+    const file = join(dir, 'holder-1.key');
+    const key = await FileKey.of((await testKey('held by holder-1')).privateKey());
+    await writeKeyFile(file, key, 'seven words that nobody would ever guess', 10);
+    office.openKey = openHolderKey;
+    await chmod(file, mode);
+    // Nobody is asked for a passphrase.
+    expect(await office.refused(...sign(office, file, phrase))).toMatchObject({
+      code: 'secret-unreadable',
+      message: `key file ${file} is open to other users (mode 0${mode.toString(8)}); run "chmod 600 ${file}"`,
+    });
+    expect(await readdir(office.folder)).not.toContain('signatures');
+    await chmod(file, 0o400);
+    const answer = { question: 'Passphrase', answer: 'seven words that nobody would ever guess' };
+    expect((await office.run(sign(office, file, phrase), [answer])).status).toBe(0);
+  });
+
+  test('symbolic link as output', async () => {
     const { office, phrase, dir } = await built();
     const victim = join(dir, 'victim');
     await writeFile(victim, 'mine');

@@ -5,7 +5,7 @@ import { chmod, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { Writable } from 'node:stream';
 import type { CeremonyKey } from '../../keys-ceremony/ceremony-key.ts';
-import type { HolderKey } from '../../keys-ceremony/holder-key.ts';
+import type { HolderKey, OpenHolderKey } from '../../keys-ceremony/holder-key.ts';
 import { runCeremony } from '../../keys-ceremony/program.ts';
 import { holderPublicKeyFile } from '../../keys-ceremony/public-key-file.ts';
 import { ScriptedTerminal, type ScriptedAnswer } from '../../keys-ceremony/terminal-scripted.ts';
@@ -56,6 +56,9 @@ export class Computer {
   now = NOW;
   /** Of holders whose key does not follow from their name. */
   readonly keys = new Map<string, HolderKey>();
+  /** By default a key is in memory, and follows from the last part of its reference. */
+  openKey: OpenHolderKey = async (reference) =>
+    this.keys.get(basename(reference)) ?? heldKey(basename(reference));
   /** Follows from the folder, and never repeats itself. */
   random: (bytes: number) => Uint8Array;
 
@@ -80,7 +83,7 @@ export class Computer {
       clock: { now: () => this.now, sleep: () => Promise.resolve() },
       random: this.random,
       terminal: new ScriptedTerminal(answers, (line) => err.push(`${line}\n`)),
-      openKey: async (reference) => this.keys.get(basename(reference)) ?? heldKey(basename(reference)),
+      openKey: this.openKey,
     });
     return { status, stdout: out.join(''), stderr: err.join('') };
   }

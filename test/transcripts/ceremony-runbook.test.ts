@@ -158,3 +158,11 @@ test('the checklist has a page for each ceremony', () => {
   for (const name of names) expect(page).toContain(name);
   expect(page).not.toMatch(/<script|<link|<img|url\(|https?:/i);
 });
+
+test('every attack on a ceremony that docs/trust.md names is carried out under its name', () => {
+  const [, table = ''] = /^## Attacks on a ceremony\n([\s\S]*)/m.exec(readText('docs/trust.md')) ?? [];
+  const names = [...table.matchAll(/^\| ([^|]+?) +\|/gm)].map(([, name = '']) => name).slice(2);
+  expect(names).toHaveLength(9);
+  const tests = readText('test/faults/ceremony-attacks.test.ts');
+  for (const name of names) expect(tests, name).toMatch(new RegExp(`\\('${name}[':]`));
+});
