@@ -1,8 +1,9 @@
 // What leaves a ceremony: one encrypted archive with everything, and a folder with what the service needs.
 import { mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Decrypter } from 'age-encryption';
-import { expect, test } from 'vitest';
+import { Decrypter, Encrypter } from 'age-encryption';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { encryptArchive } from '../../keys-ceremony/export.ts';
 import { tarOf } from '../../keys-ceremony/tar.ts';
 import { sha256Hex } from '../../src/lib/bytes.ts';
 import { heldCeremony } from '../support/held-ceremony.ts';
@@ -129,4 +130,22 @@ test('a symbolic link in the folder is refused, not followed', async () => {
   const { status, stderr } = await held.run(['export', '--everything', '--to', 'x'], TWICE);
   expect(stderr).toContain('is a symbolic link');
   expect(status).toBe(1);
+});
+
+test('everything: the passphrase costs what it costs in age itself', async () => {
+  const { prototype } = Encrypter;
+  const asked: number[] = [];
+  // Asked for by the program, carried out at a cost that a test can pay.
+  const quick = vi.spyOn(prototype, 'setScryptWorkFactor').mockImplementation(function (
+    this: Encrypter,
+    cost,
+  ) {
+    asked.push(cost);
+    Object.assign(this, { scryptWorkFactor: 10 });
+  });
+  onTestFinished(() => {
+    quick.mockRestore();
+  });
+  await encryptArchive(tarOf([], 0), PASSPHRASE);
+  expect(asked).toEqual([18]);
 });
