@@ -87,7 +87,16 @@ describe('sign at a terminal', () => {
 
   test('the right words and, after a wrong one, the right passphrase sign; what was accepted is on record', async () => {
     const session = sign(...ACCEPT);
-    session.pty.write(`${await wordsAsked(session)}\r`);
+    const words = await wordsAsked(session);
+    // A slip of the hand is asked about again; a wrong word is none.
+    session.pty.write('\r');
+    await session.until('please type 2 words, not 0 (try 1 of 3)');
+    await session.answer(': ', `${words} ${words}`);
+    await session.until('please type 2 words, not 4 (try 2 of 3)');
+    await session.answer(': ', words);
+    await session.until('sign this as ');
+    await session.answer('[no, or yes]:', 'perhaps');
+    await session.until('please answer yes or no (try 1 of 3)');
     await session.answer('[no, or yes]:', 'y');
     await session.answer('Passphrase of holder-1.key (not shown):', `${PASSPHRASE}?`);
     await session.until('(try 1 of 3)');
@@ -101,5 +110,31 @@ describe('sign at a terminal', () => {
     expect(transcript).toContain('"check":"tool"');
     expect(transcript).toContain('"reason":"a test"');
     expect(transcript).not.toContain('marmot');
+  });
+
+  test('transcript sign asks for the passphrase, and takes no wrong one', async () => {
+    const args = ['transcript', 'sign', '--key', join(folder, 'stick/holder-1.key'), ...ACCEPT];
+    const wrong = atTerminal(office.folder, args);
+    await wrong.answer('Passphrase of holder-1.key (not shown):', `${PASSPHRASE}?`);
+    await wrong.until('(try 1 of 3)');
+    await wrong.press('Passphrase of holder-1.key (not shown):', '\x03');
+    expect(await wrong.ended).toBe(1);
+    expect(await readdir(office.folder)).not.toContain('attestations');
+    const right = atTerminal(office.folder, args);
+    await right.answer('Passphrase of holder-1.key (not shown):', PASSPHRASE);
+    await right.until('signed the transcripts as holder-1');
+    expect(await right.ended).toBe(0);
+  });
+
+  test('a key that is not there ends it before anybody reads or confirms anything', async () => {
+    const session = atTerminal(office.folder, [
+      'sign',
+      '--key',
+      join(folder, 'stick/holder-2.key'),
+      ...ACCEPT,
+    ]);
+    await session.until('holder-2.key cannot be opened');
+    expect(await session.ended).toBe(2);
+    expect(session.shown).not.toContain('root 1 (new)');
   });
 });
