@@ -12,6 +12,7 @@ import {
   untilAnswered,
   type ListedFile,
 } from '../support/hostile-upstream.ts';
+import { eventually } from '../support/publisher-process.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const JSON_TYPE = 'application/vnd.pypi.simple.v1+json';
@@ -98,10 +99,14 @@ describe('an honest upstream', () => {
     expect(upstream.requests.filter((name) => name === file)).toHaveLength(1);
 
     const folder = path.join(stateDirectory, 'files', sha256Hex(CONTENT).slice(0, 2));
-    const [kept = ''] = await readdir(folder);
+    const kept = `sha256-${sha256Hex(CONTENT)}`;
+    // A file is kept after its answer has gone out.
+    const isKept = async (): Promise<boolean> => (await readdir(folder).catch(() => [''])).includes(kept);
+    await eventually('the file is kept', isKept);
     await writeFile(path.join(folder, kept), CONTENT.replace('wheel', 'wherl'));
     expect((await get(address)).text).toBe(CONTENT);
     expect(upstream.requests.filter((name) => name === file)).toHaveLength(2);
+    await eventually('the file is kept again', isKept);
     expect(await readFile(path.join(folder, kept), 'utf8')).toBe(CONTENT);
   });
 

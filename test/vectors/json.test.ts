@@ -81,7 +81,7 @@ describe('parseStrictJson', () => {
     );
   });
 
-  test('is linear: four times the input takes no more than ten times as long', () => {
+  test('is linear: sixteen times the input takes no more than seventy times as long', () => {
     const document = (members: number): Buffer =>
       Buffer.from(`{${Array.from({ length: members }, (_, i) => `"key-${i}":["\\u0041${'x'.repeat(60)}",${i}]`).join()}}`);
     const best = (bytes: Buffer): number =>
@@ -92,10 +92,11 @@ describe('parseStrictJson', () => {
           return performance.now() - start;
         }),
       );
-    const [small, large] = [document(10_000), document(40_000)];
+    // A square would take 256 times as long; a busy computer has been seen to add a factor of three.
+    const [small, large] = [document(3000), document(48_000)];
     expect(large.length).toBeGreaterThan(3_000_000);
     best(small);
-    expect(best(large)).toBeLessThan(10 * best(small));
+    expect(best(large)).toBeLessThan(70 * best(small));
   });
 
   test('throws nothing but its own errors', () => {
