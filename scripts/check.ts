@@ -1,9 +1,10 @@
 // `npm run check`: everything that a change must pass, in the order in which it fails fastest. Stops at the first
-// stage that fails and names it.
+// stage that fails and names it. `-- --all`: runs the tests also when `npm test` has passed on exactly this tree.
 import { spawnSync } from 'node:child_process';
 import { performance } from 'node:perf_hooks';
 import process from 'node:process';
 import { staleDocs } from './sync-docs.ts';
+import { testedBefore, treeDigest } from './tested-tree.ts';
 
 interface Stage {
   readonly name: string;
@@ -14,6 +15,8 @@ interface Stage {
 const vitest = (...args: readonly string[]): (() => boolean) =>
   tool('vitest', 'run', '--config', 'test/vitest.config.ts', ...args);
 
+const EVERYTHING = process.argv.includes('--all');
+
 const STAGES: readonly Stage[] = [
   { name: 'format', run: tool('prettier', '--check', '--log-level', 'warn', '.') },
   { name: 'types', run: tool('tsc', '--noEmit', '-p', '.') },
@@ -23,7 +26,7 @@ const STAGES: readonly Stage[] = [
   },
   { name: 'architecture', run: vitest('--reporter=dot', 'test/architecture.test.ts') },
   { name: 'docs in sync', run: docsInSync },
-  { name: 'tests', run: vitest('--exclude=test/architecture.test.ts') },
+  { name: 'tests', run: tests },
 ];
 
 function tool(name: string, ...args: readonly string[]): () => boolean {
@@ -38,6 +41,14 @@ async function docsInSync(): Promise<boolean> {
   const stale = await staleDocs();
   for (const file of stale) console.error(`${file} is not what the code says: run "npm run docs"`);
   return stale.length === 0;
+}
+
+async function tests(): Promise<boolean> {
+  const checkout = process.cwd();
+  const tested = EVERYTHING ? undefined : await testedBefore(checkout, await treeDigest(checkout));
+  if (tested === undefined) return vitest('--exclude=test/architecture.test.ts')();
+  console.log(`check: NOT REPEATED: npm test passed on exactly this tree at ${tested.at}; --all repeats it`);
+  return true;
 }
 
 function seconds(since: number): string {
