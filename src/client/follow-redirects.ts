@@ -1,28 +1,25 @@
 // GET, following redirects by a rule of our own: never to another scheme. Shared by everything that reads over HTTP.
 import { CountersignError } from '../lib/errors.ts';
-import { VERSION } from '../lib/version.ts';
+import { httpGet, type HttpAnswer } from './http-get.ts';
 
 const MAX_REDIRECTS = 5;
 
 /**
- * The first answer that is no redirect, whatever its status.
- * @throws CountersignError `store-unavailable` for a redirect to another scheme and for too many; what `fetch` throws.
+ * The first answer that is no redirect, whatever its status, and where it came from.
+ * @throws CountersignError `store-unavailable` for a redirect to another scheme and for too many; what `httpGet` throws.
  */
 export async function followRedirects(
   start: URL,
   signal: AbortSignal,
   headers: Readonly<Record<string, string>> = {},
-): Promise<Response> {
+): Promise<HttpAnswer & { readonly url: URL }> {
   let url = start;
   for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
-    const response = await fetch(url, {
-      redirect: 'manual',
-      signal,
-      headers: { 'user-agent': `countersign/${VERSION}`, ...headers },
-    });
-    const location = response.headers.get('location');
-    if (response.status < 300 || response.status > 399 || location === null) return response;
-    await response.body?.cancel();
+    const answer = await httpGet(url, signal, headers);
+    const location = answer.header('location');
+    if (answer.status < 300 || answer.status > 399 || location === undefined) return { ...answer, url };
+    answer.discard();
+    if (!URL.canParse(location, url.href)) throw unavailable(url, 'redirects to what is no address');
     const next = new URL(location, url);
     // From https to http: whoever is on the way could answer. From http to another scheme: not what was asked for.
     if (next.protocol !== url.protocol) throw unavailable(url, `redirects to ${next.protocol}//`);

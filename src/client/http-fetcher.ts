@@ -3,6 +3,7 @@
 import type { Clock } from '../lib/clock.ts';
 import { CountersignError, messageOf } from '../lib/errors.ts';
 import { followRedirects, unavailable } from './follow-redirects.ts';
+import type { HttpAnswer } from './http-get.ts';
 import type { Fetcher } from './fetcher.ts';
 
 export interface Patience {
@@ -26,22 +27,22 @@ export function httpFetcher(clock: Clock, patience: Patience = DEFAULT_PATIENCE)
       const timer = setTimeout(() => {
         stop.abort(new Error(`no answer within ${patience.answerMs} ms`));
       }, patience.answerMs);
-      let response: Response;
+      let answer: HttpAnswer;
       try {
-        response = await followRedirects(url, stop.signal);
+        answer = await followRedirects(url, stop.signal);
       } catch (error) {
         throw asUnavailable(url, error, stop.signal);
       } finally {
         clearTimeout(timer);
       }
-      const { status, body } = response;
+      const { status } = answer;
       // 403: an object store that may not list its objects says so for those that do not exist (interop rule 9).
       if (status === 404 || status === 403) {
-        await body?.cancel();
+        answer.discard();
         return undefined;
       }
-      const announced = Number(response.headers.get('content-length') ?? 0);
-      if (status !== 200 || announced > maxBytes) await body?.cancel();
+      const announced = Number(answer.header('content-length') ?? 0);
+      if (status !== 200 || announced > maxBytes) answer.discard();
       if (status !== 200) throw unavailable(url, `answers ${status}`);
       if (announced > maxBytes) {
         throw new CountersignError(
@@ -49,7 +50,7 @@ export function httpFetcher(clock: Clock, patience: Patience = DEFAULT_PATIENCE)
           `${url.href} has ${announced} bytes, at most ${maxBytes} are allowed`,
         );
       }
-      return readAtPace(body, { url, stop, clock, patience });
+      return readAtPace(answer, { url, stop, clock, patience });
     },
   };
 }
@@ -70,11 +71,10 @@ interface Transfer {
 }
 
 async function* readAtPace(
-  body: ReadableStream<Uint8Array> | null,
+  answer: HttpAnswer,
   { url, stop, clock, patience }: Transfer,
 ): AsyncGenerator<Uint8Array> {
-  if (body === null) return;
-  const reader = body.getReader();
+  const body = answer.body[Symbol.asyncIterator]();
   const { stretchMs, stretchBytes } = patience;
   let waitedMs = 0;
   let bytes = 0;
@@ -86,11 +86,11 @@ async function* readAtPace(
       }, stretchMs - waitedMs);
       let read;
       try {
-        read = await reader.read();
+        read = await body.next();
       } finally {
         clearTimeout(timer);
       }
-      if (read.value === undefined) return;
+      if (read.done === true) return;
       // The clock may be set back meanwhile, but no wait can outlast its timer.
       waitedMs = Math.min(stretchMs - 1, waitedMs + Math.max(0, clock.now() - since));
       bytes += read.value.length;
@@ -100,16 +100,19 @@ async function* readAtPace(
   } catch (error) {
     throw asUnavailable(url, error, stop.signal);
   } finally {
-    // Also when the caller has seen enough: the connection is given up, not drained.
-    stop.abort();
-    await reader.cancel().catch(() => undefined);
+    // Also when the caller has seen enough: the connection is given up then, not drained.
+    answer.discard();
   }
 }
 
 function asUnavailable(url: URL, error: unknown, signal: AbortSignal): CountersignError {
   if (error instanceof CountersignError) return error;
   const reason: unknown = signal.aborted ? signal.reason : error;
-  // fetch() says "fetch failed" and keeps the reason to itself.
-  const cause = reason instanceof Error && reason.cause instanceof Error ? reason.cause : reason;
-  return unavailable(url, messageOf(cause), error);
+  return unavailable(url, reasonOf(reason), error);
+}
+
+/** Of a host with several addresses node:http names the code only, and keeps the reasons in a list. */
+function reasonOf(error: unknown): string {
+  const first: unknown = error instanceof AggregateError ? error.errors[0] : error;
+  return messageOf(first);
 }

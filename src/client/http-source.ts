@@ -1,6 +1,7 @@
 // A repository behind a URL, read with GET: bounded in bytes and time, redirects within the same scheme only.
 import { CountersignError, messageOf } from '../lib/errors.ts';
 import { followRedirects, unavailable } from './follow-redirects.ts';
+import type { HttpAnswer } from './http-get.ts';
 import type { RepositorySource } from './source.ts';
 
 /** Milliseconds for one object. */
@@ -17,16 +18,14 @@ export function httpSource(base: string): RepositorySource {
       const url = new URL(name, root);
       try {
         const signal = AbortSignal.timeout(DEADLINE_MS);
-        const response = await followRedirects(url, signal);
-        if (response.status === 404) {
-          await response.body?.cancel();
-          return undefined;
+        const answer = await followRedirects(url, signal);
+        try {
+          if (answer.status === 404) return undefined;
+          if (answer.status !== 200) throw unavailable(url, `answers ${answer.status}`);
+          return await readBounded(answer, name, maxBytes);
+        } finally {
+          answer.discard();
         }
-        if (response.status !== 200) {
-          await response.body?.cancel();
-          throw unavailable(url, `answers ${response.status}`);
-        }
-        return await readBounded(response, name, maxBytes);
       } catch (error) {
         if (error instanceof CountersignError) throw error;
         throw unavailable(url, messageOf(error), error);
@@ -44,10 +43,10 @@ function parseBase(base: string): URL {
   return url;
 }
 
-async function readBounded(response: Response, name: string, maxBytes: number): Promise<Uint8Array> {
+async function readBounded({ body }: HttpAnswer, name: string, maxBytes: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+  for await (const chunk of body) {
     length += chunk.length;
     if (length > maxBytes) {
       throw new CountersignError('metadata-too-large', `${name} has more than ${maxBytes} bytes`);

@@ -1,5 +1,6 @@
 // Pages of an index that does not sign them. Nothing in them is trusted: they say which files there may be.
 import { followRedirects, unavailable } from '../client/follow-redirects.ts';
+import type { HttpAnswer } from '../client/http-get.ts';
 import { CountersignError, messageOf } from '../lib/errors.ts';
 import { parseHtmlPage } from '../simple/page-html.ts';
 import { parseJsonPage } from '../simple/page-json.ts';
@@ -27,28 +28,29 @@ export interface UpstreamPage {
 export async function upstreamPage(indexUrl: string, name: string): Promise<UpstreamPage | undefined> {
   const url = new URL(`${indexUrl}${name}/`);
   try {
-    const response = await followRedirects(url, AbortSignal.timeout(PATIENCE_MS), { accept: ACCEPT });
-    if (response.status !== 200) {
-      await response.body?.cancel();
-      if (response.status === 404 || response.status === 410) return undefined;
-      throw unavailable(url, `answers ${response.status}`);
-    }
-    const bytes = await readBounded(response, url);
-    const type = response.headers.get('content-type') ?? '';
+    const answer = await followRedirects(url, AbortSignal.timeout(PATIENCE_MS), { accept: ACCEPT });
+    const bytes = await bytesOf(answer, url).finally(() => {
+      answer.discard();
+    });
+    if (bytes === undefined) return undefined;
+    const type = answer.header('content-type') ?? '';
     const page = type.includes('json')
       ? parseJsonPage(bytes, url.href)
       : parseHtmlPage(bytes.toString('utf8'), name, url.href);
-    return { page, bytes, url: response.url };
+    return { page, bytes, url: answer.url.href };
   } catch (error) {
     if (error instanceof CountersignError) throw error;
     throw unavailable(url, messageOf(error), error);
   }
 }
 
-async function readBounded(response: Response, url: URL): Promise<Buffer> {
+/** Undefined: the index has no such page. */
+async function bytesOf({ status, body }: HttpAnswer, url: URL): Promise<Buffer | undefined> {
+  if (status === 404 || status === 410) return undefined;
+  if (status !== 200) throw unavailable(url, `answers ${status}`);
   const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+  for await (const chunk of body) {
     length += chunk.length;
     if (length > MAX_PAGE_BYTES) {
       throw new CountersignError('page-invalid', `${url.href} has more than ${MAX_PAGE_BYTES} bytes`);

@@ -22,14 +22,13 @@ export async function followStream(url: URL, wake: () => void, signal: AbortSign
   signal.addEventListener('abort', end, { once: true });
   let silence = after(end, SILENCE_MS);
   try {
-    const response = await followRedirects(url, stop.signal);
-    const type = response.headers.get('content-type') ?? '';
-    if (response.status !== 200 || !type.startsWith('text/event-stream')) {
-      await response.body?.cancel();
-      return response.status === 429 || response.status >= 500 ? 'broken' : 'absent';
+    const { status, header, body } = await followRedirects(url, stop.signal);
+    const type = header('content-type') ?? '';
+    if (status !== 200 || !type.startsWith('text/event-stream')) {
+      return status === 429 || status >= 500 ? 'broken' : 'absent';
     }
     let atLineStart = true;
-    for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+    for await (const chunk of body) {
       clearTimeout(silence);
       silence = after(end, SILENCE_MS);
       const text = Buffer.from(chunk).toString('latin1');
