@@ -18,7 +18,7 @@ export async function followRedirects(
     const answer = await httpGet(url, signal, headers);
     const location = answer.header('location');
     if (answer.status < 300 || answer.status > 399 || location === undefined) return { ...answer, url };
-    answer.discard();
+    await answer.discard();
     if (!URL.canParse(location, url.href)) throw unavailable(url, 'redirects to what is no address');
     const next = new URL(location, url);
     // From https to http: whoever is on the way could answer. From http to another scheme: not what was asked for.

@@ -38,11 +38,11 @@ export function httpFetcher(clock: Clock, patience: Patience = DEFAULT_PATIENCE)
       const { status } = answer;
       // 403: an object store that may not list its objects says so for those that do not exist (interop rule 9).
       if (status === 404 || status === 403) {
-        answer.discard();
+        await answer.discard();
         return undefined;
       }
       const announced = Number(answer.header('content-length') ?? 0);
-      if (status !== 200 || announced > maxBytes) answer.discard();
+      if (status !== 200 || announced > maxBytes) await answer.discard();
       if (status !== 200) throw unavailable(url, `answers ${status}`);
       if (announced > maxBytes) {
         throw new CountersignError(
@@ -101,7 +101,7 @@ async function* readAtPace(
     throw asUnavailable(url, error, stop.signal);
   } finally {
     // Also when the caller has seen enough: the connection is given up then, not drained.
-    answer.discard();
+    await answer.discard();
   }
 }
 

@@ -12,8 +12,8 @@ export interface HttpAnswer {
   header(name: string): string | undefined;
   /** Decompressed. Fails when the other side breaks off. */
   readonly body: AsyncIterable<Uint8Array>;
-  /** Gives the connection up, or what is left of the body; always, once. */
-  discard(): void;
+  /** Gives the connection up, or what is left of the body; always, once. Never rejects. */
+  discard(): Promise<void>;
 }
 
 const CONNECTIONS = { keepAlive: true };
@@ -23,6 +23,9 @@ const agents = {
   'http:': new http.Agent(CONNECTIONS),
   'https:': new https.Agent(CONNECTIONS),
 };
+
+const MAX_DRAINED_BYTES = 16 * 1024;
+const DRAIN_MS = 1000;
 
 const CODINGS = 'gzip, br, deflate';
 
@@ -82,13 +85,26 @@ function answerOf(message: IncomingMessage): HttpAnswer {
       return Array.isArray(value) ? value.join(', ') : value;
     },
     body,
-    discard: () => {
-      // What has come whole leaves a connection for the next request; nobody waits for the rest of anything else.
-      if (message.complete) message.resume();
-      else message.destroy();
+    discard: async () => {
       if (body !== message) body.destroy();
+      await drain(message);
     },
   };
+}
+
+/** What is left of a small answer (a 404) is read, so that the next request finds its connection free: for a moment only. */
+async function drain(message: IncomingMessage): Promise<void> {
+  if (message.readableEnded || message.destroyed) return;
+  const length = Number(message.headers['content-length'] ?? Number.NaN);
+  if (!message.complete && !(length <= MAX_DRAINED_BYTES)) {
+    message.destroy();
+    return;
+  }
+  const timer = setTimeout(() => message.destroy(), DRAIN_MS);
+  await new Promise<void>((resolve) => {
+    message.once('close', resolve).resume();
+  });
+  clearTimeout(timer);
 }
 
 /** RFC 9110 8.4.1. A coding that was not asked for is left as it is: no signature fits it. */

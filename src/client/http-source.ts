@@ -24,7 +24,7 @@ export function httpSource(base: string): RepositorySource {
           if (answer.status !== 200) throw unavailable(url, `answers ${answer.status}`);
           return await readBounded(answer, name, maxBytes);
         } finally {
-          answer.discard();
+          await answer.discard();
         }
       } catch (error) {
         if (error instanceof CountersignError) throw error;

@@ -29,9 +29,7 @@ export async function upstreamPage(indexUrl: string, name: string): Promise<Upst
   const url = new URL(`${indexUrl}${name}/`);
   try {
     const answer = await followRedirects(url, AbortSignal.timeout(PATIENCE_MS), { accept: ACCEPT });
-    const bytes = await bytesOf(answer, url).finally(() => {
-      answer.discard();
-    });
+    const bytes = await bytesOf(answer, url).finally(() => answer.discard());
     if (bytes === undefined) return undefined;
     const type = answer.header('content-type') ?? '';
     const page = type.includes('json')
