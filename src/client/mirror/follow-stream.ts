@@ -22,13 +22,14 @@ export async function followStream(url: URL, wake: () => void, signal: AbortSign
   signal.addEventListener('abort', end, { once: true });
   let silence = after(end, SILENCE_MS);
   try {
-    const { status, header, body } = await followRedirects(url, stop.signal);
-    const type = header('content-type') ?? '';
+    const answer = await followRedirects(url, stop.signal);
+    const { status } = answer;
+    const type = answer.header('content-type') ?? '';
     if (status !== 200 || !type.startsWith('text/event-stream')) {
       return status === 429 || status >= 500 ? 'broken' : 'absent';
     }
     let atLineStart = true;
-    for await (const chunk of body) {
+    for await (const chunk of answer.body) {
       clearTimeout(silence);
       silence = after(end, SILENCE_MS);
       const text = Buffer.from(chunk).toString('latin1');
