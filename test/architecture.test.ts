@@ -30,7 +30,7 @@ const LAYERS: Readonly<
   storage: { uses: ['lib'] },
   ledger: { uses: ['tuf', 'lib'] },
   publish: { uses: ['ledger', 'simple', 'tuf', 'signing', 'storage', 'lib'] },
-  backsign: { uses: ['publish', 'ledger', 'tuf', 'signing', 'storage', 'lib'] },
+  backsign: { uses: ['publish', 'ledger', 'simple', 'tuf', 'signing', 'storage', 'lib'] },
   follow: { uses: ['backsign', 'ledger', 'lib'] },
   http: { uses: ['ledger', 'publish', 'simple', 'tuf', 'lib'], typeOnly: ['storage', 'signing', 'config'] },
   client: { uses: ['simple', 'tuf', 'lib'], typeOnly: ['storage'] },

@@ -1,5 +1,6 @@
 // Pages as HTML: PEP 503, with the attributes of PEP 592, 658, 714 and 740. The same page as page-json.ts writes.
 import { CountersignError } from '../lib/errors.ts';
+import { anchorsOf, hashOf, percentDecoded } from './html-anchors.ts';
 import { FILE_NAME, versionsOf } from './page-json.ts';
 import { MAX_PAGE_FILES, type PageFile, type ProjectPage } from './project-page.ts';
 
@@ -75,7 +76,7 @@ export function escapeHtml(text: string): string {
  */
 export function parseHtmlPage(text: string, name: string, where: string): ProjectPage {
   const files: PageFile[] = [];
-  for (const attributes of anchorAttributes(text)) {
+  for (const attributes of anchorsOf(text)) {
     const href = attributes.get('href');
     if (href === undefined) continue;
     const file = readAnchor(href, attributes);
@@ -90,7 +91,7 @@ export function parseHtmlPage(text: string, name: string, where: string): Projec
 function readAnchor(href: string, attributes: ReadonlyMap<string, string>): PageFile | undefined {
   const [url = '', fragment = ''] = href.split('#', 2);
   const last = (url.split('?', 1)[0] ?? '').split('/').at(-1) ?? '';
-  const fileName = decoded(last);
+  const fileName = percentDecoded(last);
   if (fileName === undefined || !FILE_NAME.test(fileName)) return undefined;
   const requiresPython = attributes.get('data-requires-python');
   const yanked = attributes.get('data-yanked');
@@ -99,55 +100,11 @@ function readAnchor(href: string, attributes: ReadonlyMap<string, string>): Page
   return {
     fileName,
     url,
-    hashes: readHash(fragment),
+    hashes: hashOf(fragment),
     ...(requiresPython === undefined || requiresPython === '' ? {} : { requiresPython }),
     // PEP 592: "may have no value, or … an arbitrary string".
     ...(yanked === undefined ? {} : { yanked: yanked === '' ? true : yanked }),
-    ...(metadata === undefined || metadata === 'false' ? {} : { coreMetadata: readHash(metadata) }),
+    ...(metadata === undefined || metadata === 'false' ? {} : { coreMetadata: hashOf(metadata) }),
     ...(provenance === undefined ? {} : { provenance }),
   };
-}
-
-function decoded(component: string): string | undefined {
-  try {
-    return decodeURIComponent(component);
-  } catch {
-    return undefined;
-  }
-}
-
-function readHash(text: string): Record<string, string> {
-  const [, algorithm, digest] = /^([a-z][a-z0-9_-]{0,31})=([0-9a-fA-F]{2,256})$/.exec(text) ?? [];
-  return algorithm === undefined || digest === undefined ? {} : { [algorithm]: digest.toLowerCase() };
-}
-
-/** Linear in the length of the text, whatever it holds: each pattern starts where the last one ended. */
-function* anchorAttributes(text: string): Generator<ReadonlyMap<string, string>> {
-  const start = /<a(?=[\s>])/gi;
-  const attribute = /\s*([^\s"'<>/=]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'<>`]+)))?/y;
-  while (start.exec(text) !== null) {
-    const attributes = new Map<string, string>();
-    attribute.lastIndex = start.lastIndex;
-    for (let match = attribute.exec(text); match !== null; match = attribute.exec(text)) {
-      start.lastIndex = attribute.lastIndex;
-      const name = (match[1] ?? '').toLowerCase();
-      // HTML: of attributes with one name, the first counts.
-      if (!attributes.has(name)) attributes.set(name, unescapeHtml(match[2] ?? match[3] ?? match[4] ?? ''));
-    }
-    yield attributes;
-  }
-}
-
-const NAMED: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
-
-/** The references that index pages use: numbers, and the five names of XML. */
-function unescapeHtml(text: string): string {
-  return text.replaceAll(
-    /&(?:#(\d{1,7})|#[xX]([0-9a-fA-F]{1,6})|([a-z]{2,4}));/g,
-    (whole, ten, sixteen, name) => {
-      if (typeof name === 'string') return NAMED[name] ?? whole;
-      const code = typeof ten === 'string' ? Number(ten) : Number.parseInt(String(sixteen), 16);
-      return code <= 0x10ffff ? String.fromCodePoint(code) : '\ufffd';
-    },
-  );
 }

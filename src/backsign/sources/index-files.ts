@@ -1,7 +1,8 @@
 // The files of one page of a simple index, with everything that a signature needs: what the page does not say is asked for.
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../lib/clock.ts';
-import { decoded, filesOf, type NamedFile } from './index-page.ts';
+import { percentDecoded } from '../../simple/html-anchors.ts';
+import { filesOf, type NamedFile } from './index-page.ts';
 import { askFile, bodyOf, type PageAnswer } from './index-request.ts';
 import type { IndexedFile } from './kept-pages.ts';
 
@@ -39,7 +40,7 @@ async function indexedFile(
   { clock, fetch: download }: Asking,
 ): Promise<IndexedFile> {
   const url = URL.canParse(href, pageUrl) ? new URL(href, pageUrl) : undefined;
-  const path = url && decoded(url.pathname.slice(1));
+  const path = url && percentDecoded(url.pathname.slice(1));
   if (url === undefined || path === undefined || !/^https?:$/.test(url.protocol)) {
     return { path: href, problem: `${href.slice(0, 200)} on ${pageUrl} is no address of a file` };
   }

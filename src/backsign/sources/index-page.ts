@@ -1,5 +1,6 @@
 // What the pages of a simple index say: PEP 691's JSON and PEP 503's HTML.
 import { CountersignError, messageOf } from '../../lib/errors.ts';
+import { anchorsOf, hashOf, percentDecoded } from '../../simple/html-anchors.ts';
 import type { PageAnswer } from './index-request.ts';
 
 export interface ProjectList {
@@ -74,30 +75,20 @@ function normalized(name: string): string {
 
 function lastSegment(href: string): string {
   const [path = ''] = href.split(/[?#]/);
-  return decoded(path.split('/').filter(Boolean).at(-1) ?? '') ?? '';
+  return percentDecoded(path.split('/').filter(Boolean).at(-1) ?? '') ?? '';
 }
 
-/** PEP 503: "the hash … as the URL fragment". */
+/** PEP 503: "the hash … as the URL fragment", which may hold other things too. */
 function hashInFragment(href: string): { sha256?: string } {
-  const [, sha256] = /#(?:.*&)?sha256=([0-9a-f]{64})(?:&|$)/.exec(href) ?? [];
-  return sha256 === undefined ? {} : { sha256 };
-}
-
-/** Percent-encoding undone; undefined where it is malformed. */
-export function decoded(text: string): string | undefined {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return undefined;
-  }
+  const [, fragment = ''] = href.split('#', 2);
+  const [sha256] = fragment.split('&').flatMap((part) => hashOf(part)['sha256'] ?? []);
+  return sha256?.length === 64 ? { sha256 } : {};
 }
 
 function hrefs(html: string): string[] {
-  // What is commented out is not on the page.
-  const visible = html.replaceAll(/<!--[^]*?-->/g, '');
-  return [...visible.matchAll(/<a\s[^>]*?href\s*=\s*(?:"([^"]*)"|'([^']*)')/gi)].map((match) =>
-    (match[1] ?? match[2] ?? '').trim().replaceAll('&amp;', '&'),
-  );
+  const found = [...anchorsOf(html)].flatMap((attributes) => attributes.get('href')?.trim() ?? []);
+  // A link to the page itself.
+  return found.filter((href) => href !== '');
 }
 
 function parse(text: string, url: string): unknown {
