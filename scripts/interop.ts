@@ -6,7 +6,6 @@ import process from 'node:process';
 import { systemClock } from '../src/lib/clock.ts';
 import { installAge } from './interop/age.ts';
 import { runAttacks } from './interop/attacks/run-attacks.ts';
-import { CLIENTS } from './interop/clients.ts';
 import { newestNode, pythonTuf, type Component } from './interop/components.ts';
 import { checkConformance, conformanceSuite } from './interop/conformance.ts';
 import type { Format } from './interop/installation.ts';
@@ -27,8 +26,8 @@ import { renewalUnderLoad } from './interop/python-tuf.ts';
 import { installNginx } from './interop/nginx.ts';
 import { installPip } from './interop/real-pip.ts';
 import { installPypiServer } from './interop/pypi-server.ts';
-import { run } from './interop/run.ts';
 import { installSoftHsm } from './interop/softhsm.ts';
+import { chaosSuite, namedSuites, otherSuites, suiteOf, suiteOnNode } from './interop/suites.ts';
 
 interface Scenario {
   readonly what: string;
@@ -39,8 +38,7 @@ interface Scenario {
 /** With SLOW=1: every client at every size, and the pages in docs/ are written from the run. */
 const SLOW = process.env['SLOW'] === '1';
 
-/** Milliseconds after which a suite hangs: many times what it takes on a busy computer. */
-const SUITE_MS = 1_200_000;
+const ALL_CLIENTS: Component = { name: 'all TUF clients', program: process.execPath, reason: '' };
 
 const folder = await mkdtemp(path.join(tmpdir(), 'countersign-interop-'));
 /** Of the matrix, so far. */
@@ -49,18 +47,39 @@ const counts = { passed: 0, failed: 0, skipped: 0 };
 
 try {
   const python = await pythonTuf();
+  // All of them first: a suite installs what is not there, and two that run at once would install the same.
+  const everyone = await contenders();
+  const pip = await installPip();
+  const servers = { postgres: await postgresServer(), openBao: await installOpenBao() };
+  // Alone, because it says how many bins must be due at the same moment.
   await perform(python, [
     {
       what: '16384 bins, renewal under load',
       work: (program) => renewalUnderLoad({ python: program, folder }, 16_384),
     },
   ]);
-  const everyone = await contenders();
+  await Promise.all([clients(everyone, python), servicesAround(servers, pip, python)]);
+  // Alone as well: their figures are times.
+  await perform(ALL_CLIENTS, [{ what: 'time of a refresh', work: speed }]);
+  const { postgres, openBao } = servers;
+  await perform(postgres.program === undefined ? postgres : openBao, [
+    { what: 'three nodes, all servers, faults', work: chaosSuite },
+  ]);
+  const what = SLOW ? 'npm test' : 'npm test, what meets the runtime';
+  await perform(await newestNode(), [{ what, work: (node) => suiteOnNode(node, SLOW) }]);
+} finally {
+  await rm(folder, { recursive: true, force: true });
+}
+say(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
+process.exitCode = counts.failed === 0 ? 0 : 1;
+
+/** One client after the other, which leaves a core to the servers. */
+async function clients(everyone: readonly Contender[], python: Component): Promise<void> {
   for (const bins of SIZES) {
     // The largest in the older form takes ten minutes: tough reads every bin.
     const formats = SLOW || bins < 16_384 ? FORMATS : FORMATS.slice(0, 1);
     await perform(
-      { name: 'all TUF clients', program: process.execPath, reason: '' },
+      ALL_CLIENTS,
       formats.map((format) => ({
         what: `${bins} bins, ${format}`,
         work: () => matrixOf(bins, format, everyone, python.program),
@@ -70,14 +89,8 @@ try {
   if (SLOW && rows.length === SIZES.length * FORMATS.length * everyone.length) {
     await writePart('matrix', matrixText(rows));
   }
-  await perform({ name: 'all TUF clients', program: process.execPath, reason: '' }, [
-    { what: 'time of a refresh', work: speed },
-    { what: 'attacks', work: () => runAttacks(path.join(folder, 'attacks')) },
-  ]);
-  const clients: Component[] = [];
-  // All of them first: a suite installs what is not there.
-  for (const kind of CLIENTS) clients.push(await kind.install());
-  for (const client of clients) {
+  await perform(ALL_CLIENTS, [{ what: 'attacks', work: () => runAttacks(path.join(folder, 'attacks')) }]);
+  for (const { component: client } of everyone) {
     const isOlderMajor = client.name === 'python-tuf 6.0.0' || client.name === 'tuf-js 5.0.1';
     await perform(client, [
       // The matrix asks the same of each client at three sizes.
@@ -88,24 +101,29 @@ try {
         : []),
     ]);
   }
-  await perform({ name: 'SeaweedFS 4.48', program: process.execPath, reason: '' }, [
-    { what: 'S3 store, whole service', work: s3Suite },
+  await perform(await conformanceSuite(), [{ what: 'countersign client', work: checkConformance }]);
+}
+
+/** What stands around a service: stores, ledgers, keys, mirrors, installers; one after the other. */
+async function servicesAround(
+  { postgres, openBao }: { readonly postgres: Component; readonly openBao: Component },
+  pip: Component,
+  python: Component,
+): Promise<void> {
+  await perform({ ...ALL_CLIENTS, name: 'SeaweedFS 4.48' }, [
+    { what: 'S3 store, whole service', work: otherSuites },
   ]);
-  const postgres = await postgresServer();
   await perform(postgres, [
-    { what: 'ledger, whole service', work: postgresSuite },
+    { what: 'ledger, whole service', work: () => namedSuites('postgres-') },
     { what: 'bulk work of three nodes', work: () => namedSuites('shared-work') },
   ]);
-  const openBao = await installOpenBao();
   await perform(openBao, [
     { what: 'transit, KV, whole service', work: () => namedSuites('vault-signer', 'signer-service') },
   ]);
-  await perform(postgres.program === undefined ? postgres : openBao, [
-    { what: 'three nodes, all servers, faults', work: chaosSuite },
-  ]);
   await perform(await installNginx(), [
-    { what: 'mirror behind it, and in a bucket', work: () => namedSuites('mirror') },
+    { what: 'mirror behind it, and in a bucket', work: () => namedSuites('mirror.test.ts') },
   ]);
+  await perform(python, [{ what: 'from a mirror that is killed', work: () => namedSuites('mirror-kill') }]);
   await perform(await installSoftHsm(), [
     { what: 'PKCS#11', work: () => namedSuites('pkcs11-', 'ceremony-token') },
   ]);
@@ -113,19 +131,11 @@ try {
     { what: "a ceremony's archive", work: () => namedSuites('ceremony-archive') },
   ]);
   await perform(await installMoto(), [{ what: 'AWS KMS', work: () => namedSuites('kms-signer') }]);
-  await perform(await installPip(), [
-    { what: 'installs through the proxy', work: () => namedSuites('proxy-pip') },
-  ]);
+  await perform(pip, [{ what: 'installs through the proxy', work: () => namedSuites('proxy-pip') }]);
   await perform(await installPypiServer(), [
     { what: 'back-signing of real wheels', work: () => namedSuites('backsign-sources') },
   ]);
-  await perform(await conformanceSuite(), [{ what: 'countersign client', work: checkConformance }]);
-  await perform(await newestNode(), [{ what: 'npm test', work: wholeSuite }]);
-} finally {
-  await rm(folder, { recursive: true, force: true });
 }
-say(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
-process.exitCode = counts.failed === 0 ? 0 : 1;
 
 async function matrixOf(
   bins: (typeof SIZES)[number],
@@ -170,58 +180,6 @@ async function perform({ name, program, reason }: Component, scenarios: readonly
       report('failed', error instanceof Error ? error.message : String(error));
     }
   }
-}
-
-/** test/interop/postgres-*.test.ts; the server is there. */
-async function postgresSuite(node: string): Promise<string> {
-  const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.interop.config.ts'];
-  vitest.push('test/interop/postgres-');
-  const output = await run(node, vitest, { env: { NO_COLOR: '1' }, timeoutMs: SUITE_MS });
-  return /^ *Tests .*$/m.exec(output)?.[0].trim() ?? 'no count';
-}
-
-/** The part of a test/interop/NAME.test.ts that is about one client. */
-async function suiteOf(client: string, name: string): Promise<string> {
-  const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.interop.config.ts'];
-  vitest.push(`test/interop/${name}.test.ts`, '--testNamePattern', client.replaceAll('.', '\\.'));
-  const output = await run(process.execPath, vitest, { env: { NO_COLOR: '1' }, timeoutMs: SUITE_MS });
-  return /^ *Tests .*$/m.exec(output)?.[0].trim() ?? 'no count';
-}
-
-/** Those test/interop/*.test.ts whose servers and programs are installed. */
-async function namedSuites(...files: readonly string[]): Promise<string> {
-  const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.interop.config.ts'];
-  vitest.push(...files.map((name) => `test/interop/${name}`));
-  const output = await run(process.execPath, vitest, { env: { NO_COLOR: '1' }, timeoutMs: SUITE_MS });
-  return /^ *Tests .*$/m.exec(output)?.[0].trim() ?? 'no count';
-}
-
-/** The other test/interop/*.test.ts, which install and start their server themselves. */
-async function s3Suite(node: string): Promise<string> {
-  const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.interop.config.ts'];
-  vitest.push(
-    '--exclude=test/interop/postgres-*',
-    '--exclude=test/interop/{chaos,shared-work,clients,mirror,unusual-key,backsign-sources}.test.ts',
-    '--exclude=test/interop/{vault,signer,pkcs11,kms,ceremony}-*',
-  );
-  const output = await run(node, vitest, { env: { NO_COLOR: '1' }, timeoutMs: SUITE_MS });
-  return /^ *Tests .*$/m.exec(output)?.[0].trim() ?? 'no count';
-}
-
-/** test/interop/chaos.test.ts, which tells what it did; ten minutes with SLOW=1. */
-async function chaosSuite(): Promise<string> {
-  const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.interop.config.ts'];
-  vitest.push('test/interop/chaos.test.ts');
-  const output = await run(process.execPath, vitest, { env: { NO_COLOR: '1' }, timeoutMs: 2 * SUITE_MS });
-  return /^events: .*$/m.exec(output)?.[0] ?? 'no figures';
-}
-
-/** The suite of `npm test`, which builds nothing: the programs are there. */
-async function wholeSuite(node: string): Promise<string> {
-  const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.config.ts'];
-  const options = { env: { NO_COLOR: '1' }, timeoutMs: 2 * SUITE_MS, reasonLines: /FAIL|Error:|Tests / };
-  const output = await run(node, vitest, options);
-  return /^ *Tests .*$/m.exec(output)?.[0].trim() ?? 'no count';
 }
 
 function say(line: string): void {

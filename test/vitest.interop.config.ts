@@ -9,5 +9,7 @@ export default defineConfig({
     hookTimeout: 300_000,
     // Each file starts a server of its own.
     fileParallelism: false,
+    // Two runs at once would write the same file of past durations.
+    cache: false,
   },
 });
