@@ -13,7 +13,8 @@ export default defineConfig({
     execArgv: Number.parseInt(process.versions.node) < 24 ? ['--import', REGISTER] : [],
     // More than there are cores: many tests wait for programs that they started.
     maxWorkers: 3,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // What hangs is found; a computer that others keep busy does not matter.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
   },
 });
