@@ -68,6 +68,7 @@ export async function startService(config: Config, secrets: Secrets, runtime: Ru
   };
   const threads = openBinThreads(config);
   const bins = binsOnThreads(threads);
+  const backsign = new Backsigner({ crew: crewOfThreads(threads), binsAtOnce: BACKSIGNED_AT_ONCE });
   const publisher = new Publisher({
     ...runtime,
     ledger,
@@ -78,16 +79,18 @@ export async function startService(config: Config, secrets: Secrets, runtime: Ru
     metrics,
     waiter,
     bins,
-    backsign: new Backsigner({ crew: crewOfThreads(threads), binsAtOnce: BACKSIGNED_AT_ONCE }),
+    backsign,
     sharing: { shares: ledger, holder: runtime.holder, clock },
   });
   const helper = new Helper({
     ...runtime,
     shares: ledger,
     history: ledger,
+    ledger,
     store,
     ...signers,
     bins,
+    backsign,
     metrics,
     recorded: auditLog(log, metrics),
     standsBy: () => publisher.status().role === 'standby',

@@ -128,7 +128,6 @@ describe('imports', () => {
       'src/publish/bin-desk.ts',
       'src/publish/bootstrap.ts',
       'src/publish/import-publication.ts',
-      'src/publish/rebin-publication.ts',
     ]);
   });
 

@@ -2,35 +2,24 @@
 // put them in, to compare. Runs on any thread; bins are read, signed, verified and written by the publisher's own code.
 import { readFile } from 'node:fs/promises';
 import { sha256Hex } from '../lib/bytes.ts';
+import { mapConcurrent } from '../lib/concurrency.ts';
 import { CountersignError, hasCode, type ErrorCode } from '../lib/errors.ts';
 import { MAX_SIGNED_BYTES } from '../publish/bin-room.ts';
-import type { BinPorts } from '../publish/bin-desk.ts';
+import { READS_IN_FLIGHT, type BinPorts } from '../publish/bin-desk.ts';
 import { loadBin, type PublicBin } from '../publish/verified-reads.ts';
 import { writeBins } from '../publish/write-bins.ts';
 import { BinDocument } from '../tuf/bin-document.ts';
 import type { TargetFile } from '../tuf/metadata.ts';
-import { sortPartition, type Conflict, type SortedBin } from './sort-partition.ts';
+import type { IndexedBin, IndexedPartition } from './indexed-bin.ts';
+import { sortPartition, type SortedBin } from './sort-partition.ts';
+import { stagedEntries } from './staged-entries.ts';
 
-/** A bin of a sorted partition as the index of the working folder has it. */
-export interface IndexedBin {
-  /** Counted from the first bin of the repository's layout: a folder does not depend on which one that is. */
-  readonly bin: number;
-  readonly count: number;
-  /** Bytes of its entries. */
-  readonly bytes: number;
-  readonly sha256: string;
-}
+/** Where sorted files are: in the records of a partition on this computer, or in the store (./staging.ts). */
+export type Place = { readonly file: string } | { readonly staged: string };
 
-export interface IndexedPartition {
-  readonly bins: readonly IndexedBin[];
-  readonly repeated: number;
-  readonly contradictory: number;
-  readonly conflicts: readonly Conflict[];
-}
-
-/** The records of a partition, the bins among them that are meant, and each of them as it is public. */
-export interface PartitionFile {
-  readonly file: string;
+/** Sorted files, the bins among them that are meant, and each of them as it is public. */
+export interface PreparedBins {
+  readonly place: Place;
   readonly bins: readonly (IndexedBin & { readonly base: PublicBin })[];
 }
 
@@ -39,7 +28,15 @@ export interface SortJob {
   readonly file: string;
 }
 
-export interface SurveyJob extends PartitionFile {
+export interface EntriesJob {
+  readonly kind: 'entries';
+  readonly file: string;
+}
+
+/** What each bin of a partition gets. */
+export type PartitionEntries = readonly { readonly bin: number; readonly entries: Uint8Array }[];
+
+export interface SurveyJob extends PreparedBins {
   readonly kind: 'survey';
   readonly except: readonly string[];
 }
@@ -57,7 +54,7 @@ export interface BinProblem {
   readonly message: string;
 }
 
-export interface SignJob extends PartitionFile {
+export interface SignJob extends PreparedBins {
   readonly kind: 'sign';
   readonly except: readonly string[];
   readonly at: number;
@@ -65,7 +62,7 @@ export interface SignJob extends PartitionFile {
   readonly keyids?: readonly string[];
 }
 
-export interface CheckJob extends PartitionFile {
+export interface CheckJob extends PreparedBins {
   readonly kind: 'check';
 }
 
@@ -103,16 +100,20 @@ export async function indexPartition({ file }: SortJob): Promise<IndexedPartitio
   };
 }
 
+export async function entriesOfPartition({ file }: EntriesJob): Promise<PartitionEntries> {
+  const { bins } = await sortFile(file);
+  return bins.map(({ bin, entries }) => ({ bin, entries }));
+}
+
 export async function surveyBins(
-  { file, bins, except }: SurveyJob,
+  { place, bins, except }: SurveyJob,
   { store, roles }: BinPorts,
 ): Promise<Survey> {
   const { layout } = roles.binTrust;
-  const wanted: IndexedBin[] = [];
   const problems: BinProblem[] = [];
   const left = new Set(except);
-  let sorted: ReadonlyMap<number, SortedBin> | undefined;
-  for (const indexed of bins) {
+  const entries = entriesAt(place, store);
+  const isWanted = async (indexed: PreparedBins['bins'][number]): Promise<boolean> => {
     try {
       const base = await loadBin(store, layout, indexed.base);
       const size = base.signed.length + indexed.bytes + FRAME_BYTES;
@@ -123,29 +124,27 @@ export async function surveyBins(
             `${layout.name(indexed.base.bin)} would have up to ${size} bytes, at most ${MAX_SIGNED_BYTES} are allowed: ` +
             'the repository needs more bins',
         });
-        continue;
+        return false;
       }
       // Most bins are empty, and then nothing has to be compared.
-      if (base.size > 0) {
-        sorted ??= await sortedBins(file);
-        if (additions(base, entriesOf(sorted, indexed, file), left).size === 0) continue;
-      }
-      wanted.push(indexed);
+      return base.size === 0 || additions(base, await entries(indexed), left).size > 0;
     } catch (error) {
       if (!hasCode(error, 'bin-altered')) throw error;
       problems.push({ code: error.code, message: error.message });
+      return false;
     }
-  }
-  return { wanted, problems };
+  };
+  const verdicts = await mapConcurrent(bins, READS_IN_FLIGHT, isWanted);
+  return { wanted: bins.filter((_, i) => verdicts[i]), problems };
 }
 
 /** Signs and writes the bins of a partition; answers the SHA-256 of each file. */
 export async function signBins(
-  { file, bins, except, at, expires, keyids }: SignJob,
+  { place, bins, except, at, expires, keyids }: SignJob,
   { store, roles, signers }: BinPorts,
 ): Promise<string[]> {
   if (signers === undefined) throw new TypeError('nobody signs here');
-  const sorted = await sortedBins(file);
+  const entries = entriesAt(place, store);
   const left = new Set(except);
   const wanted = new Map(bins.map((indexed) => [indexed.base.bin, indexed]));
   const intent = {
@@ -156,36 +155,45 @@ export async function signBins(
   return writeBins({ store, ...signers }, roles, intent, async ({ bin, version }) => {
     const indexed = wanted.get(bin);
     if (indexed === undefined) throw new RangeError(`bin ${bin}`);
-    const base = await loadBin(store, roles.binTrust.layout, indexed.base);
-    const entries = entriesOf(sorted, indexed, file);
+    const [base, added] = await Promise.all([
+      loadBin(store, roles.binTrust.layout, indexed.base),
+      entries(indexed),
+    ]);
     return base.size === 0 && left.size === 0
-      ? BinDocument.ofEntries(entries, version, expires)
-      : base.edit(additions(base, entries, left), version, expires);
+      ? BinDocument.ofEntries(added, version, expires)
+      : base.edit(additions(base, added, left), version, expires);
   });
 }
 
-export async function checkBins({ file, bins }: CheckJob, { store, roles }: BinPorts): Promise<Checked> {
+export async function checkBins({ place, bins }: CheckJob, { store, roles }: BinPorts): Promise<Checked> {
   const { layout } = roles.binTrust;
   let agreed = 0;
   const superseded: string[] = [];
   const removed: string[] = [];
-  let sorted: ReadonlyMap<number, SortedBin> | undefined;
-  for (const indexed of bins) {
+  const entries = entriesAt(place, store);
+  await mapConcurrent(bins, READS_IN_FLIGHT, async (indexed) => {
     const base = await loadBin(store, layout, indexed.base);
     if (sha256Hex(base.entryBytes) === indexed.sha256) {
       agreed += indexed.count;
-      continue;
+      return;
     }
-    sorted ??= await sortedBins(file);
-    const prepared = BinDocument.ofEntries(entriesOf(sorted, indexed, file), 1, SOME_TIME);
+    const prepared = BinDocument.ofEntries(await entries(indexed), 1, SOME_TIME);
     for (const [path, target] of prepared.entries()) {
       const found = base.get(path);
       if (found === undefined) removed.push(path);
       else if (JSON.stringify(found) === JSON.stringify(target)) agreed += 1;
       else superseded.push(path);
     }
-  }
+  });
   return { agreed, superseded, removed };
+}
+
+/** The entries of bins, each if they are the ones that the operator's order is for. */
+function entriesAt(place: Place, store: BinPorts['store']): (bin: IndexedBin) => Promise<Buffer> {
+  if ('staged' in place) return (bin) => stagedEntries(store, place.staged, bin);
+  // Read and sorted once, when the first bin needs it.
+  let sorted: Promise<ReadonlyMap<number, SortedBin>> | undefined;
+  return async (indexed) => entriesOf(await (sorted ??= sortedBins(place.file)), indexed, place.file);
 }
 
 async function sortedBins(file: string): Promise<ReadonlyMap<number, SortedBin>> {
@@ -193,7 +201,6 @@ async function sortedBins(file: string): Promise<ReadonlyMap<number, SortedBin>>
   return new Map(bins.map((bin) => [bin.bin, bin]));
 }
 
-/** The entries of a bin, if they are the ones that the operator's order is for. */
 function entriesOf(
   sorted: ReadonlyMap<number, SortedBin>,
   { bin, sha256 }: IndexedBin,

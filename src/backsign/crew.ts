@@ -6,25 +6,29 @@ import type { BinJob } from '../publish/bin-threads.ts';
 import { openThreads, type Threads } from '../publish/threads.ts';
 import {
   checkBins,
+  entriesOfPartition,
   indexPartition,
   signBins,
   surveyBins,
   type Checked,
   type CheckJob,
-  type IndexedPartition,
+  type EntriesJob,
+  type PartitionEntries,
   type SignJob,
   type SortJob,
   type Survey,
   type SurveyJob,
 } from './bin-work.ts';
+import type { IndexedPartition } from './indexed-bin.ts';
 import { readFiles, readLines, type FilesJob, type LinesJob, type ReadBlock } from './read-block.ts';
 
-export type Job = LinesJob | FilesJob | SortJob | SurveyJob | SignJob | CheckJob;
+export type Job = LinesJob | FilesJob | SortJob | EntriesJob | SurveyJob | SignJob | CheckJob;
 
 export interface Answers {
   readonly lines: ReadBlock;
   readonly files: ReadBlock;
   readonly sort: IndexedPartition;
+  readonly entries: PartitionEntries;
   readonly survey: Survey;
   readonly sign: string[];
   readonly check: Checked;
@@ -55,6 +59,8 @@ export async function perform(job: Job, bins: BinPorts | undefined): Promise<Ans
       return readFiles(job);
     case 'sort':
       return indexPartition(job);
+    case 'entries':
+      return entriesOfPartition(job);
     default:
       if (bins === undefined) throw new TypeError(`${job.kind} without bins`);
       if (job.kind === 'survey') return surveyBins(job, bins);

@@ -5,7 +5,7 @@ import { mapConcurrent } from '../lib/concurrency.ts';
 import { CountersignError } from '../lib/errors.ts';
 import { MAX_SIGNED_BYTES } from '../publish/bin-room.ts';
 import { BinLayout } from '../tuf/bins.ts';
-import type { IndexedBin, IndexedPartition } from './bin-work.ts';
+import type { IndexedBin, IndexedPartition } from './indexed-bin.ts';
 import type { Crew } from './crew.ts';
 import { partitionLayout } from './layout.ts';
 import type { ReadState } from './read-sources.ts';
@@ -19,14 +19,18 @@ const DESCRIBED = 10_000;
 /** Records of a file that says everything twice still fit. */
 const SLACK = 2;
 
-export interface Prepared {
+/** What a publisher needs to know of it. */
+export interface PreparedFiles {
   readonly binCount: number;
+  /** Bins that get at least one file, ascending. */
+  readonly bins: readonly IndexedBin[];
+}
+
+export interface Prepared extends PreparedFiles {
   /** SHA-256 over every bin's digest. */
   readonly digest: string;
   /** Files to be signed. */
   readonly files: number;
-  /** Bins that get at least one of them, ascending. */
-  readonly bins: readonly IndexedBin[];
   readonly repeated: number;
   readonly contradictory: number;
   readonly conflicts: IndexedPartition['conflicts'];

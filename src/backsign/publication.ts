@@ -3,32 +3,22 @@
 //
 // What an earlier publication has added is not remembered but seen: the published bins are the catalogue. So nothing is
 // added twice, whoever was killed in between.
-import type { Head, History, Intent, Order } from '../ledger/ledger.ts';
+import type { BinVersion, Head, History, Intent, Order } from '../ledger/ledger.ts';
 import { mapConcurrent } from '../lib/concurrency.ts';
-import { CountersignError, FatalError, hasCode, messageOf } from '../lib/errors.ts';
+import { CountersignError, FatalError, hasCode } from '../lib/errors.ts';
 import type { BinPorts } from '../publish/bin-desk.ts';
 import { publishSnapshot, type Published } from '../publish/commit.ts';
 import { expiresAt } from '../publish/plan.ts';
-import type { BacksignDesk, BacksignPorts } from '../publish/prepared-files.ts';
+import type { BacksignDesk, BacksignedBinPorts, BacksignPorts } from '../publish/prepared-files.ts';
 import { sealSnapshot } from '../publish/seal.ts';
+import { isShared, writeShared } from '../publish/shared-bins.ts';
 import { signersNamedBy } from '../publish/signers.ts';
 import { snapshotEditOf } from '../publish/snapshot-edit.ts';
-import { publicBin } from '../publish/verified-reads.ts';
-import type { BinProblem, IndexedBin, SignJob } from './bin-work.ts';
+import { publicBin, type PublicBins } from '../publish/verified-reads.ts';
+import type { BinProblem, SignJob } from './bin-work.ts';
+import type { IndexedBin } from './indexed-bin.ts';
 import type { Crew } from './crew.ts';
-import { partitionLayout } from './layout.ts';
-import { orderedFiles, type Prepared } from './prepared.ts';
-import { WorkFolder } from './work-folder.ts';
-
-/** What an order says: which files, where they are, and since when an upload is newer than they are. */
-export interface BacksignOrder {
-  /** The working folder, absolute. */
-  readonly folder: string;
-  /** Digest of the files. */
-  readonly digest: string;
-  /** The snapshot that was current when the sources began to be read. */
-  readonly since: number;
-}
+import { openOrder, parseOrder, type OrderedFiles } from './order.ts';
 
 export interface BacksignOptions {
   readonly crew: Crew;
@@ -46,9 +36,7 @@ const NAMED = 5;
 
 interface OpenOrder {
   readonly number: number;
-  readonly folder: WorkFolder;
-  readonly prepared: Prepared;
-  readonly partitions: readonly (readonly IndexedBin[])[];
+  readonly files: OrderedFiles;
   /** By message: what cannot be signed is found again each time. */
   readonly problems: Map<string, BinProblem>;
   /** Paths that uploads have removed since the sources were read. */
@@ -64,6 +52,8 @@ interface OpenOrder {
 export class Backsigner implements BacksignDesk {
   readonly #options: BacksignOptions;
   #open: OpenOrder | undefined;
+  /** Those of the order that was read last: `digest` is the order's. */
+  #files: { readonly digest: string; readonly files: OrderedFiles } | undefined;
 
   constructor(options: BacksignOptions) {
     this.#options = options;
@@ -97,8 +87,9 @@ export class Backsigner implements BacksignDesk {
       const outcome =
         problems.length > 0 ? refusal(problems) : ({ state: 'done', snapshot: head.snapshot } as const);
       await ledger.settleOrder(order.number, outcome, clock.now());
-      log.info({ order: order.number, files: open.prepared.files }, `back-signing is ${outcome.state}`);
+      log.info({ order: order.number, bins: open.files.bins.length }, `back-signing is ${outcome.state}`);
       this.#open = undefined;
+      this.#files = undefined;
       return undefined;
     }
     const { snapshot, roles } = published;
@@ -119,43 +110,20 @@ export class Backsigner implements BacksignDesk {
 
   async complete(ports: BacksignPorts, published: Published, intent: Intent): Promise<Published> {
     const { roles, snapshot, timestamp, digests } = published;
-    const content = await ports.ledger.orderContent(intent.backsign?.order ?? '');
-    if (content === undefined) {
-      throw new FatalError(
-        'ledger-invalid',
-        `the ledger does not hold the order of publication ${intent.snapshot}`,
-      );
-    }
-    const { folder, digest } = parseOrder(content);
-    const work = new WorkFolder(folder);
-    const prepared = orderedFiles(work, digest);
-    const { first } = snapshot.layout;
-    const wanted = new Set(intent.bins.map(({ bin }) => bin - first));
-    const partitions = byPartition(prepared)
-      .map((bins, number) => ({ number, bins: bins.filter(({ bin }) => wanted.has(bin)) }))
-      .filter(({ bins }) => bins.length > 0);
     const next = snapshot.edit(snapshotEditOf(intent));
-    const { crew } = this.#options;
-    const bins = binPorts(ports, published);
+    const own = (bins: readonly BinVersion[]): Promise<string[]> =>
+      this.write(ports, published, intent, bins);
+    const { sharing } = ports;
+    const { isStaged } = await this.#filesOf(ports, intent.backsign?.order ?? '');
+    // What only this computer can read is divided among its threads.
+    const written =
+      sharing !== undefined && isStaged && isShared(intent)
+        ? await writeShared(sharing, intent, own)
+        : await own(intent.bins);
     const nextDigests = digests.slice();
-    let done = 0;
-    await mapConcurrent(partitions, crew.size, async ({ number, bins: members }) => {
-      const job: SignJob = {
-        kind: 'sign',
-        file: work.recordsFile(number),
-        bins: members.map((member) => ({ ...member, base: publicBin(published, first + member.bin) })),
-        except: intent.backsign?.except ?? [],
-        at: intent.at,
-        expires: intent.expires.bin,
-        ...(intent.keyids === undefined ? {} : { keyids: intent.keyids }),
-      };
-      const written = await crew.run<'sign'>(job, bins);
-      members.forEach(({ bin }, i) => (nextDigests[bin] = written[i] ?? ''));
-      done += members.length;
-      this.#options.progress?.(done, intent.bins.length);
-    });
+    const { first } = snapshot.layout;
+    intent.bins.forEach(({ bin }, i) => (nextDigests[bin - first] = written[i] ?? ''));
     const sealed = await sealSnapshot(signersNamedBy(ports, roles.snapshotTrust), roles, next);
-    const written = intent.bins.map(({ bin }) => nextDigests[bin - first] ?? '');
     const timestampAfter = await publishSnapshot(
       ports,
       roles,
@@ -168,6 +136,38 @@ export class Backsigner implements BacksignDesk {
     return { roles, snapshot: next, timestamp: timestampAfter, digests: nextDigests };
   }
 
+  async write(
+    ports: BacksignedBinPorts,
+    published: PublicBins,
+    intent: Intent,
+    versions: readonly BinVersion[],
+  ): Promise<string[]> {
+    const files = await this.#filesOf(ports, intent.backsign?.order ?? '');
+    const { first } = published.snapshot.layout;
+    const wanted = new Set(versions.map(({ bin }) => bin - first));
+    const partitions = files.partitions
+      .map((bins, number) => ({ number, bins: bins.filter(({ bin }) => wanted.has(bin)) }))
+      .filter(({ bins }) => bins.length > 0);
+    const { crew, progress } = this.#options;
+    const bins = binPorts(ports, published);
+    const digests = new Map<number, string>();
+    await mapConcurrent(partitions, crew.size, async ({ number, bins: members }) => {
+      const job: SignJob = {
+        kind: 'sign',
+        place: files.place(number),
+        bins: members.map((member) => ({ ...member, base: publicBin(published, first + member.bin) })),
+        except: intent.backsign?.except ?? [],
+        at: intent.at,
+        expires: intent.expires.bin,
+        ...(intent.keyids === undefined ? {} : { keyids: intent.keyids }),
+      };
+      const written = await crew.run<'sign'>(job, bins);
+      members.forEach(({ bin }, i) => digests.set(first + bin, written[i] ?? ''));
+      progress?.(digests.size, versions.length);
+    });
+    return versions.map(({ bin }) => digests.get(bin) ?? '');
+  }
+
   /** The next bins that lack files, and which of their paths are left out. */
   async #slice(
     open: OpenOrder,
@@ -175,7 +175,8 @@ export class Backsigner implements BacksignDesk {
     published: Published,
   ): Promise<{ bins: IndexedBin[]; except: string[] }> {
     const { layout } = published.snapshot;
-    const { partitions, folder, problems, removed } = open;
+    const { files, problems, removed } = open;
+    const { partitions } = files;
     const bins: IndexedBin[] = [];
     const { crew } = this.#options;
     const ports = binPorts(given, published);
@@ -189,7 +190,7 @@ export class Backsigner implements BacksignDesk {
           crew.run<'survey'>(
             {
               kind: 'survey',
-              file: folder.recordsFile(number),
+              place: files.place(number),
               bins: (partitions[number] ?? []).map((indexed) => ({
                 ...indexed,
                 base: publicBin(published, layout.first + indexed.bin),
@@ -211,22 +212,20 @@ export class Backsigner implements BacksignDesk {
     return { bins, except: [...removed].filter((path) => touched.has(layout.indexOf(path))).sort() };
   }
 
-  async #openOrder(order: Order, { ledger }: BacksignPorts, { snapshot }: Published): Promise<OpenOrder> {
+  async #openOrder(order: Order, ports: BacksignPorts, { snapshot }: Published): Promise<OpenOrder> {
     if (this.#open?.number === order.number) return this.#open;
-    const { folder, digest, since } = parseOrder((await ledger.orderContent(order.digest)) ?? '');
-    const work = new WorkFolder(folder);
-    const prepared = orderedFiles(work, digest);
-    if (prepared.binCount !== snapshot.layout.count) {
+    const { since } = parseOrder((await ports.ledger.orderContent(order.digest)) ?? '');
+    const files = await this.#filesOf(ports, order.digest);
+    const { count } = snapshot.layout;
+    if (files.binCount !== count) {
       throw new CountersignError(
         'backsign-state',
-        `${folder} was prepared for ${prepared.binCount} bins, the repository has ${snapshot.layout.count}`,
+        `the files were prepared for ${files.binCount} bins, the repository has ${count}`,
       );
     }
     this.#open = {
       number: order.number,
-      folder: work,
-      prepared,
-      partitions: byPartition(prepared),
+      files,
       problems: new Map(),
       removed: new Set(),
       seen: since,
@@ -235,17 +234,22 @@ export class Backsigner implements BacksignDesk {
     };
     return this.#open;
   }
+
+  /** `digest`: of the order. */
+  async #filesOf({ ledger, store }: BacksignedBinPorts, digest: string): Promise<OrderedFiles> {
+    if (this.#files?.digest === digest) return this.#files.files;
+    const content = await ledger.orderContent(digest);
+    if (content === undefined) {
+      throw new FatalError('ledger-invalid', `the ledger does not hold the order ${digest} to back-sign`);
+    }
+    const files = await openOrder(parseOrder(content), store);
+    this.#files = { digest, files };
+    return files;
+  }
 }
 
-function binPorts({ store, signer, nextSigner }: BacksignPorts, { roles }: Published): BinPorts {
+function binPorts({ store, signer, nextSigner }: BacksignedBinPorts, { roles }: PublicBins): BinPorts {
   return { store, roles, signers: { signer, ...(nextSigner && { nextSigner }) } };
-}
-
-function byPartition({ binCount, bins }: Prepared): IndexedBin[][] {
-  const { count, width } = partitionLayout(binCount);
-  const partitions = Array.from({ length: count }, (): IndexedBin[] => []);
-  for (const bin of bins) partitions[Math.floor(bin.bin / width)]?.push(bin);
-  return partitions;
 }
 
 /** An upload that was published and removed again is newer than the list, which still names it. */
@@ -261,20 +265,6 @@ async function followRemovals(open: OpenOrder, history: History): Promise<void> 
     }
     if (publications.length < CHANGES_AT_ONCE) return;
   }
-}
-
-function parseOrder(content: string): BacksignOrder {
-  try {
-    const { folder, digest, since } = JSON.parse(content) as Partial<BacksignOrder>;
-    if (typeof folder === 'string' && typeof digest === 'string' && Number.isSafeInteger(since)) {
-      return { folder, digest, since: since ?? 0 };
-    }
-  } catch (error) {
-    throw new CountersignError('backsign-state', `an order to back-sign is not JSON: ${messageOf(error)}`, {
-      cause: error,
-    });
-  }
-  throw new CountersignError('backsign-state', 'an order to back-sign names no folder and no digest');
 }
 
 function refusal(problems: readonly BinProblem[]): { state: 'refused'; code: string; reason: string } {

@@ -5,7 +5,7 @@ import { mapConcurrent } from '../lib/concurrency.ts';
 import { readPublicState } from '../publish/public-state.ts';
 import { publicBin } from '../publish/verified-reads.ts';
 import type { ObjectStore } from '../storage/store.ts';
-import type { IndexedBin } from './bin-work.ts';
+import type { IndexedBin } from './indexed-bin.ts';
 import type { Crew } from './crew.ts';
 import { partitionLayout } from './layout.ts';
 import type { Prepared } from './prepared.ts';
@@ -76,7 +76,7 @@ async function checkOnce(
       base: publicBin(published, snapshot.layout.first + member.bin),
     }));
     const answer = await crew.run<'check'>(
-      { kind: 'check', file: folder.recordsFile(number), bins: bases },
+      { kind: 'check', place: { file: folder.recordsFile(number) }, bins: bases },
       { store, roles },
     );
     done += members.length;

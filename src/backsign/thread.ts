@@ -10,7 +10,7 @@ if (parentPort !== null) {
     parentPort,
     async (asked, bins) => {
       const job = asked as Job | BinJob;
-      if (job.kind !== 'look' && job.kind !== 'write') return perform(job, bins);
+      if (job.kind !== 'look' && job.kind !== 'write' && job.kind !== 'rebuild') return perform(job, bins);
       if (bins === undefined) throw new TypeError(`${job.kind} without bins`);
       return publication.perform(job, bins);
     },

@@ -4,9 +4,7 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { compareFiles } from '../backsign/compare.ts';
 import { crewOfThreads, type Crew } from '../backsign/crew.ts';
-import { Backsigner, type BacksignOrder } from '../backsign/publication.ts';
 import { reportOf, type BacksignReport } from '../backsign/report.ts';
-import { checkResult } from '../backsign/result.ts';
 import {
   beginRun,
   isBegun,
@@ -23,8 +21,8 @@ import { bootstrap } from '../publish/bootstrap.ts';
 import { readPublicState } from '../publish/public-state.ts';
 import { openLedger, openStore } from '../open-ports.ts';
 import { openBinThreads } from '../open-threads.ts';
+import { publishRun, REPORT_NAME } from './backsign-publish.ts';
 import { readBundle } from './bootstrap.ts';
-import { placeOrder } from './operator-order.ts';
 import { startProgress } from './progress.ts';
 import type { Session } from './session.ts';
 
@@ -42,11 +40,7 @@ export interface BacksignRequest {
   readonly offline?: { readonly directory: string; readonly bundle: string };
 }
 
-/** The end of a run: there is nothing more to go on with. */
-const REPORT_NAME = 'report.json';
-
 const MEGABYTES = { name: 'MB', size: 1_000_000 };
-const BINS = { name: 'bins', size: 1 };
 
 /** @throws CountersignError whatever stands in the way; `--resume` goes on from there. */
 export async function backsign(given: Session, request: BacksignRequest): Promise<BacksignReport> {
@@ -67,7 +61,7 @@ export async function backsign(given: Session, request: BacksignRequest): Promis
     const { compare } = request;
     if (compare !== undefined) await compareWith(session, { folder, run, crew, compare });
     if (request.dryRun) return reportOf(run);
-    return await publish(session, folder, run, crew);
+    return await publishRun(session, folder, run, crew);
   } finally {
     await threads.close();
     release();
@@ -202,51 +196,5 @@ async function read(session: Session, folder: WorkFolder, crew: Crew): Promise<P
   } finally {
     reading.end();
     sorting.end();
-  }
-}
-
-async function publish(
-  session: Session,
-  folder: WorkFolder,
-  run: PreparedRun,
-  crew: Crew,
-): Promise<BacksignReport> {
-  const { config, secrets } = await session.load();
-  const signing = startProgress(session, 'signing', BINS);
-  const order: BacksignOrder = {
-    folder: folder.path,
-    digest: run.prepared.digest,
-    since: run.settings.since,
-  };
-  const desk = new Backsigner({
-    // Its threads have read and sorted; they end with the run.
-    crew,
-    // Nobody else publishes while this process does: one publication is enough.
-    binsAtOnce: Number.POSITIVE_INFINITY,
-    progress: signing.report,
-  });
-  try {
-    await placeOrder(session, {
-      kind: 'backsign',
-      content: JSON.stringify(order),
-      wait: true,
-      backsign: desk,
-    });
-  } finally {
-    signing.end();
-  }
-  const checking = startProgress(session, 'checking', BINS);
-  const ledger = await openLedger(config, secrets, session.context);
-  try {
-    const store = await openStore(config, session.context, 'read');
-    const { report: progress } = checking;
-    const result = await checkResult(run.prepared, { folder, history: ledger, store, crew, progress });
-    const report = reportOf(run, result);
-    folder.write(REPORT_NAME, report);
-    folder.clear();
-    return report;
-  } finally {
-    checking.end();
-    await ledger.close();
   }
 }

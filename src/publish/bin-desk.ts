@@ -5,9 +5,12 @@
 import { mapConcurrent } from '../lib/concurrency.ts';
 import { hasCode } from '../lib/errors.ts';
 import { returnMemory } from '../lib/memory.ts';
+import type { BinVersion } from '../ledger/ledger.ts';
 import type { ObjectStore } from '../storage/store.ts';
 import type { BinDocument, BinEdits, BinOutline } from '../tuf/bin-document.ts';
+import { BinLayout } from '../tuf/bins.ts';
 import type { Statement } from './apply-events.ts';
+import { rebuilder } from './rebuilt-bins.ts';
 import type { Signers } from './signers.ts';
 import { loadBin, type OfflineRoles, type PublicBin } from './verified-reads.ts';
 import { writeBins } from './write-bins.ts';
@@ -48,6 +51,18 @@ export interface BinsToWrite {
   readonly keyids?: readonly string[];
 }
 
+/** Bins of a layout to come, made of those that are public. */
+export interface BinsToRebuild {
+  readonly layout: Pick<BinLayout, 'count' | 'generation'>;
+  readonly bins: readonly BinVersion[];
+  /** Every bin of the current layout that holds something of theirs. */
+  readonly sources: readonly PublicBin[];
+  /** Time T of the publication, milliseconds since the epoch. */
+  readonly at: number;
+  readonly expires: string;
+  readonly keyids?: readonly string[];
+}
+
 /** The bins of one publication. What was looked at may be kept until it is written. */
 export interface BinSession {
   /**
@@ -62,6 +77,9 @@ export interface BinSession {
    * @throws CountersignError `bin-altered` when a bin had to be read again; the errors of ./seal.ts and ./write.ts.
    */
   write(roles: OfflineRoles, work: BinsToWrite): Promise<readonly string[]>;
+
+  /** Makes, signs and writes bins of a layout to come; answers as `write`, and throws the same. Idempotent. */
+  rebuild(work: BinsToRebuild): Promise<readonly string[]>;
 }
 
 export interface BinDesk {
@@ -119,6 +137,24 @@ export class BinWork implements BinSession {
       returnMemory(document.signed);
       return edited;
     });
+  }
+
+  async rebuild({ layout, bins, sources, at, expires, keyids }: BinsToRebuild): Promise<readonly string[]> {
+    const { store, roles, signers } = this.#ports;
+    if (signers === undefined) throw new TypeError('nobody signs here');
+    const next = new BinLayout(layout.count, layout.generation);
+    const known = new Map(sources.map((source) => [source.bin, source]));
+    const base = async (bin: number): Promise<BinDocument> => {
+      const source = known.get(bin);
+      if (source === undefined) throw new RangeError(`bin ${bin}`);
+      const kept = this.#kept.get(bin);
+      this.#kept.delete(bin);
+      return kept ?? this.#load(source);
+    };
+    const make = rebuilder(roles.binTrust.layout, next, base);
+    const trust = { ...roles, binTrust: { ...roles.binTrust, layout: next } };
+    const intent = { bins, at, ...(keyids === undefined ? {} : { keyids }) };
+    return writeBins({ store, ...signers }, trust, intent, ({ bin, version }) => make(bin, version, expires));
   }
 
   #load(bin: PublicBin): Promise<BinDocument> {

@@ -12,9 +12,11 @@ import {
   type BinPorts,
   type BinQuestion,
   type BinSession,
+  type BinsToRebuild,
   type BinsToWrite,
   type BinToWrite,
 } from './bin-desk.ts';
+import { alignedBins, BinLayout } from '../tuf/bins.ts';
 import type { Threads } from './threads.ts';
 import type { OfflineRoles } from './verified-reads.ts';
 
@@ -44,7 +46,12 @@ export interface WriteJob extends SessionJob {
   readonly work: BinsToWrite;
 }
 
-export type BinJob = LookJob | WriteJob;
+export interface RebuildJob extends SessionJob {
+  readonly kind: 'rebuild';
+  readonly work: BinsToRebuild;
+}
+
+export type BinJob = LookJob | WriteJob | RebuildJob;
 
 /** Performs the jobs of a desk, on the thread of its own. */
 export class BinJobs {
@@ -56,7 +63,8 @@ export class BinJobs {
       this.#session = job.session;
       this.#work = new BinWork(ports, job.keptBytes);
     }
-    return job.kind === 'look' ? this.#work.look(job.bins) : this.#work.write(ports.roles, job.work);
+    if (job.kind === 'look') return this.#work.look(job.bins);
+    return job.kind === 'write' ? this.#work.write(ports.roles, job.work) : this.#work.rebuild(job.work);
   }
 }
 
@@ -123,6 +131,22 @@ class ThreadSession implements BinSession {
     });
     return work.bins.map(({ bin }) => digests.get(bin) ?? '');
   }
+
+  async rebuild(work: BinsToRebuild): Promise<readonly string[]> {
+    if (work.bins.length < this.#least) return this.#here.rebuild(work);
+    const current = this.#ports.roles.binTrust.layout;
+    const next = new BinLayout(work.layout.count, work.layout.generation);
+    // A bin that is divided is read once: all of its parts are made by one thread.
+    const parts = slices(work.bins, Math.max(SLICE, next.count / current.count));
+    const digests = await mapConcurrent(parts, this.#threads.size * JOBS_IN_HAND, async (bins) => {
+      const wanted = new Set(bins.flatMap(({ bin }) => alignedBins(next, bin, current)));
+      const sources = work.sources.filter(({ bin }) => wanted.has(bin));
+      const thread = this.#homes.get(sources[0]?.bin ?? 0) ?? this.#threads.leastBusy();
+      const job = { ...this.#job, kind: 'rebuild', work: { ...work, bins, sources } } as const;
+      return (await this.#threads.ask(thread, job, this.#ports)) as string[];
+    });
+    return digests.flat();
+  }
 }
 
 /** The next slice of a thread's own, or one of whoever has most left: it is read again, which is better than waiting. */
@@ -132,8 +156,8 @@ function takeFrom(queues: BinToWrite[][][], thread: number): BinToWrite[] | unde
   return queues.reduce((longest, queue) => (queue.length > longest.length ? queue : longest)).pop();
 }
 
-function slices<T>(list: readonly T[]): T[][] {
-  return Array.from({ length: Math.ceil(list.length / SLICE) }, (_, i) =>
-    list.slice(i * SLICE, (i + 1) * SLICE),
+function slices<T>(list: readonly T[], length = SLICE): T[][] {
+  return Array.from({ length: Math.ceil(list.length / length) }, (_, i) =>
+    list.slice(i * length, (i + 1) * length),
   );
 }

@@ -2,7 +2,7 @@
 // that the committed publication says, from bins that it has verified itself, and nothing else.
 //
 // May assume: nothing about the store. Next: ./bin-desk.ts
-import type { Head, History, Intent } from '../ledger/ledger.ts';
+import type { Head, History, Intent, Ledger } from '../ledger/ledger.ts';
 import type { TakenShare } from '../ledger/shared-work.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
@@ -13,7 +13,8 @@ import { binsHere, type BinDesk } from './bin-desk.ts';
 import { binsOf } from './bins-of.ts';
 import { binsToWrite } from './commit.ts';
 import { told, type KeyUse } from './key-use.ts';
-import { writePrepared } from './rebin-publication.ts';
+import type { BacksignDesk } from './prepared-files.ts';
+import { binsToRebuild } from './rebin-publication.ts';
 import { CLAIM_MS, isShared, type SharePorts } from './shared-bins.ts';
 import type { Signers } from './signers.ts';
 import { loadOfflineRoles, loadSnapshot, type PublicBins } from './verified-reads.ts';
@@ -26,9 +27,12 @@ const PAUSE_MS = 5000;
 
 export interface HelperPorts extends SharePorts, Signers, KeyUse {
   readonly history: History;
+  readonly ledger: Pick<Ledger, 'orderContent'>;
   readonly store: ObjectStore;
   /** Who reads, signs and writes bins; without it this thread does. */
   readonly bins?: BinDesk;
+  /** Who adds files that were prepared; without it such bins are left to others. */
+  readonly backsign?: BacksignDesk;
   readonly metrics: Metrics;
   readonly log: Logger;
   /** Whether this process stands by: one that publishes, or that has stopped for a reason, does not help. */
@@ -83,6 +87,7 @@ export class Helper {
     const head = await history.head();
     const intent = head?.unfinished;
     if (head === undefined || intent === undefined || !isShared(intent)) return false;
+    if (intent.backsign !== undefined && this.#ports.backsign === undefined) return false;
     const published = await this.#published(head, intent);
     if (published === undefined) return false;
     const share = await shares.takeShare({ holder, now: clock.now(), ttlMs: CLAIM_MS });
@@ -98,27 +103,28 @@ export class Helper {
     intent: Intent,
     { number, bins }: TakenShare,
   ): Promise<readonly string[]> {
-    const { store, signer, nextSigner, bins: desk = binsHere, clock, log, metrics } = this.#ports;
-    const { roles } = published;
-    const signers = { signer, ...(nextSigner && { nextSigner }) };
+    const { clock, log, metrics } = this.#ports;
     const startedAt = clock.now();
-    const { rebin } = intent;
-    const work = { ...intent, bins };
-    const digests =
-      rebin === undefined
-        ? await desk
-            .begin({ store, roles, signers })
-            .write(roles, binsToWrite(published, { intent: work, changes: [] }))
-        : await writePrepared(
-            { store, ...signers },
-            published,
-            work,
-            new BinLayout(rebin.count, rebin.generation),
-          );
+    const digests = await this.#write(published, { ...intent, bins });
     metrics.signatures.inc({ role: 'bin' }, (intent.keyids?.length ?? 1) * bins.length);
     const durationMs = clock.now() - startedAt;
     log.info({ snapshot: intent.snapshot, share: number, bins: bins.length, durationMs }, 'helped to sign');
     return digests;
+  }
+
+  #write(published: PublicBins, intent: Intent): Promise<readonly string[]> {
+    const { store, signer, nextSigner, bins: desk = binsHere, backsign } = this.#ports;
+    const { roles } = published;
+    const signers = { signer, ...(nextSigner && { nextSigner }) };
+    if (intent.backsign !== undefined && backsign !== undefined) {
+      return backsign.write(this.#ports, published, intent, intent.bins);
+    }
+    const session = desk.begin({ store, roles, signers });
+    const { rebin } = intent;
+    if (rebin !== undefined) {
+      return session.rebuild(binsToRebuild(published, intent, new BinLayout(rebin.count, rebin.generation)));
+    }
+    return session.write(roles, binsToWrite(published, { intent, changes: [] }));
   }
 
   /** What is public before a publication; undefined when it was finished while this was read. */

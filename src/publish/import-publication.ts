@@ -15,7 +15,8 @@ import { binsToWrite, type CommitPorts, type Published } from './commit.ts';
 import { rolesAfter, type ImportStep } from './import.ts';
 import { publicFile, storedFile, told } from './key-use.ts';
 import { plan, type Plan } from './plan.ts';
-import { rebinPart, rebuilder } from './rebin-publication.ts';
+import { rebinPart } from './rebin-publication.ts';
+import { rebuilder } from './rebuilt-bins.ts';
 import {
   sealedBundle,
   sealSnapshot,

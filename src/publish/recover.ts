@@ -56,7 +56,7 @@ export async function recover(
   const plan = { intent, ...changesWithPages(intent, events, applied, batch) };
   const { bins: session } = source;
   if (intent.replaces === undefined) {
-    if (layout !== undefined) return completePreparation(ports, published, intent, layout);
+    if (layout !== undefined) return completePreparation(ports, published, intent, layout, session);
     return complete(ports, published, plan, session);
   }
   // The bundle is read back from its order, and judged at the time at which it was committed.

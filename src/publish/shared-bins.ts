@@ -22,13 +22,11 @@ export interface SharePorts {
 }
 
 /**
- * Whether the bins of a publication are shared: only renewals and bins of a layout to come, for which
- * nobody waits, and which follow from what is public alone.
+ * Whether the bins of a publication may be shared: renewals, bins of a layout to come, and files that were prepared. Nobody
+ * waits for them, and they follow from what every node can read.
  */
-export function isShared({ bins, events, bundle, backsign }: Intent): boolean {
-  return (
-    bins.length >= WORTH_SHARING && events.length === 0 && bundle === undefined && backsign === undefined
-  );
+export function isShared({ bins, events, bundle }: Intent): boolean {
+  return bins.length >= WORTH_SHARING && events.length === 0 && bundle === undefined;
 }
 
 /**

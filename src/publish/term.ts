@@ -210,11 +210,10 @@ export class Term {
     if (!preparing) this.#startedAt = now;
     this.#prepared = preparing;
     told(this.#ports, await ledger.advance(this.#lease.epoch, planned.intent)); // COMMIT POINT
-    const { bins } = source;
     this.#published =
       rebin !== undefined && preparing
-        ? await completePreparation(this.#ports, published, planned.intent, rebin.layout)
-        : await completeImport(this.#ports, published, planned, turn.bundle, bins, compromised);
+        ? await completePreparation(this.#ports, published, planned.intent, rebin.layout, source.bins)
+        : await completeImport(this.#ports, published, planned, turn.bundle, source.bins, compromised);
     this.#follow(planned.intent, batch.events.length > 0);
     if (rebin?.switches === true) await this.#readAnew();
     this.#desk.published(turn);

@@ -5,10 +5,22 @@ export const TIMESTAMP_NAME = 'metadata/timestamp.json';
 export const RETENTION_NAME = 'metadata/retention.json';
 export const METADATA_PREFIX = 'metadata/';
 export const TARGETS_PREFIX = 'targets/';
+/** What "countersign backsign" has sorted, until it is published: src/backsign/staging.ts. */
+export const STAGING_PREFIX = 'backsign/';
 
 /** `metadata/7.snapshot.json`. TUF 6.2: consistent snapshots put the version before the role name. */
 export function versionedName(role: string, version: number): string {
   return `${METADATA_PREFIX}${version}.${role}.json`;
+}
+
+/** `backsign/DIGEST/17`. */
+export function stagedName(digest: string, part: string): string {
+  return `${STAGING_PREFIX}${digest}/${part}`;
+}
+
+/** Whether a name is one of those. */
+export function isStagedName(name: string): boolean {
+  return /^backsign\/[0-9a-f]{64}\/(index|[0-9]+)$/.test(name);
 }
 
 export interface VersionedName {

@@ -1,5 +1,6 @@
 // What is in the store, by role: names alone, no content.
 import {
+  isStagedName,
   METADATA_PREFIX,
   parseHashedTargetPath,
   parseVersionedName,
@@ -28,6 +29,8 @@ export class Listing {
         }
         continue;
       }
+      // No client reads it, and whoever signs it compares it with the order in the ledger.
+      if (isStagedName(name)) continue;
       const parsed = parseVersionedName(name);
       if (parsed !== undefined) listing.#add(parsed.role, parsed.version);
       else if (name !== TIMESTAMP_NAME && name !== RETENTION_NAME) {

@@ -1,0 +1,225 @@
+// Back-signing that nodes share: what one computer has sorted lies in the store, every node signs some of the bins, some of
+// them die or are lied to by the store, and the repository is the one that a single node would have made.
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { crewOfOne } from '../../src/backsign/crew.ts';
+import type { BacksignOrder } from '../../src/backsign/order.ts';
+import { Backsigner } from '../../src/backsign/publication.ts';
+import { beginRun, prepareRun } from '../../src/backsign/run.ts';
+import { stage, unstage } from '../../src/backsign/staging.ts';
+import { WorkFolder } from '../../src/backsign/work-folder.ts';
+import type { SharedWork } from '../../src/ledger/shared-work.ts';
+import { createMetrics } from '../../src/lib/metrics.ts';
+import { ledgerLines } from '../../src/publish/audit-chain.ts';
+import { verifyAudit } from '../../src/publish/audit-verify.ts';
+import { Helper } from '../../src/publish/helper.ts';
+import { stagedName } from '../../src/tuf/layout.ts';
+import { expectSound, violationsOf } from '../support/oracle.ts';
+import { publicState } from '../support/public-state.ts';
+import { eventually, startPublisher, type PublisherProcess } from '../support/publisher-process.ts';
+import { FOUNDED_AT, foundRepository, targetOf, type TestRepository } from '../support/repository.ts';
+import { RunningClock } from '../support/running-clock.ts';
+import { tempDir } from '../support/temp-dir.ts';
+
+const BINS = 256;
+const FILES = 2000;
+
+const pathOf = (n: number): string => `packages/${n % 13}/file-${n}.whl`;
+
+interface Scene {
+  readonly repository: TestRepository;
+  readonly clock: RunningClock;
+  /** Digest of the files. */
+  readonly digest: string;
+  readonly order: number;
+}
+
+/** Files that were sorted elsewhere, in a folder that is gone, and the order to sign them. */
+async function scene(): Promise<Scene> {
+  const repository = await foundRepository({ bins: BINS });
+  const { ledger, store } = repository;
+  const clock = new RunningClock(FOUNDED_AT + 3_600_000);
+  const directory = await tempDir();
+  const list = join(directory, 'list.ndjson');
+  const lines = Array.from({ length: FILES }, (_, n) => {
+    const { length, hashes } = targetOf(`${n}`);
+    return JSON.stringify({ path: pathOf(n), length, sha256: hashes.sha256 });
+  });
+  await writeFile(list, `${lines.join('\n')}\n`);
+  const folder = new WorkFolder(join(directory, 'state'));
+  folder.make();
+  const sources = [{ kind: 'list', name: 'list', path: list }] as const;
+  beginRun(folder, { sources, prefix: '', binCount: BINS, strict: true, since: 1 });
+  const crew = crewOfOne();
+  const quiet = (): void => undefined;
+  const { prepared } = await prepareRun(folder, crew, { reading: quiet, sorting: quiet });
+  const { digest } = prepared;
+  const staged = await stage(store, folder, prepared, crew, quiet);
+  // Once more, as a run does that was killed in between.
+  expect(await stage(store, folder, prepared, crew, quiet)).toBe(staged);
+  const content = { staged, digest, since: 1 } satisfies BacksignOrder;
+  const order = await ledger.placeOrder('backsign', JSON.stringify(content), clock.now());
+  return { repository, clock, digest, order };
+}
+
+/** What a test does after shares were offered, and before one is taken. */
+interface Interludes {
+  readonly offerShares?: () => void | Promise<void>;
+  readonly takeShare?: () => Promise<void>;
+}
+
+function sharesOf({ repository: { ledger } }: Scene, before: Interludes = {}): SharedWork {
+  return {
+    offerShares: async (snapshot, shares) => {
+      await ledger.offerShares(snapshot, shares);
+      await before.offerShares?.();
+    },
+    takeShare: async (request) => {
+      await before.takeShare?.();
+      return ledger.takeShare(request);
+    },
+    shareDone: (share) => ledger.shareDone(share),
+    doneShares: (snapshot) => ledger.doneShares(snapshot),
+  };
+}
+
+function backsigner(): Backsigner {
+  return new Backsigner({ crew: crewOfOne(), binsAtOnce: 128 });
+}
+
+function startHelper(current: Scene, holder: string): Helper {
+  const { repository, clock } = current;
+  const helper = new Helper({
+    ...repository.ports,
+    backsign: backsigner(),
+    shares: sharesOf(current),
+    holder,
+    clock,
+    metrics: createMetrics(),
+    standsBy: () => true,
+  });
+  helper.start();
+  onTestFinished(() => helper.stop());
+  return helper;
+}
+
+function publisherOf(
+  { repository, clock }: Scene,
+  shares: SharedWork,
+  holder = 'publisher',
+): PublisherProcess {
+  const ports = { ...repository.ports, backsign: backsigner(), sharing: { shares, holder, clock } };
+  return startPublisher(ports, { holder, clock });
+}
+
+const isDone =
+  ({ repository, order }: Scene) =>
+  async (): Promise<boolean> =>
+    (await repository.ledger.orderState(order))?.state === 'done';
+
+async function helpersIn({ repository }: Scene): Promise<Set<string>> {
+  const helpers = new Set<string>();
+  for await (const { text } of ledgerLines(repository.ledger)) {
+    const { kind, node } = JSON.parse(text) as { kind: string; node: string };
+    if (kind === 'helping') helpers.add(node);
+  }
+  return helpers;
+}
+
+async function checkEnd({ repository, clock, digest }: Scene): Promise<void> {
+  const { store, ledger, rootBytes, ports } = repository;
+  const { targets } = await publicState(store, ports);
+  expect(Object.keys(targets)).toEqual(Array.from({ length: FILES }, (_, n) => pathOf(n)).sort());
+  await expectSound({ store, clock, rootBytes });
+  const verified = await verifyAudit(ledgerLines(ledger), store);
+  expect(verified).toMatchObject({ problems: [], uncovered: 0, pending: 0 });
+  await unstage(store, digest);
+  expect(store.names().filter((name) => !name.startsWith('metadata/'))).toEqual([]);
+}
+
+test('nodes that stand by sign what another computer has sorted', async () => {
+  const current = await scene();
+  const helpers = ['one', 'two'].map((holder) => startHelper(current, holder));
+  const shares = sharesOf(current, {
+    offerShares: () => {
+      for (const helper of helpers) helper.wake();
+    },
+    takeShare: () =>
+      eventually('others have begun', async () => (await helpersIn(current)).size === helpers.length),
+  });
+  const { publisher } = publisherOf(current, shares);
+  await eventually('the order is done', isDone(current));
+  await publisher.stop();
+  expect(await helpersIn(current)).toEqual(new Set(['one', 'two']));
+  await checkEnd(current);
+});
+
+test('a node that took a share and died is not waited for', async () => {
+  const current = await scene();
+  const { ledger } = current.repository;
+  const shares = sharesOf(current, {
+    offerShares: async () => {
+      await ledger.takeShare({ holder: 'dead', now: current.clock.now(), ttlMs: 1e9 });
+    },
+  });
+  const { publisher } = publisherOf(current, shares);
+  await eventually('the order is done', isDone(current));
+  await publisher.stop();
+  expect(await helpersIn(current)).toEqual(new Set(['dead']));
+  await checkEnd(current);
+});
+
+test('a publisher that breaks off is followed by any other node', async () => {
+  const current = await scene();
+  const { ledger } = current.repository;
+  const breaking = sharesOf(current, { takeShare: () => Promise.reject(new Error('it breaks off')) });
+  const first = publisherOf(current, breaking, 'first');
+  await eventually('it has offered shares', () => first.log.some(({ msg }) => msg.includes('breaks off')));
+  const helper = startHelper(current, 'helper');
+  await eventually('a node has helped', async () => (await helpersIn(current)).has('helper'));
+  await first.publisher.stop();
+  expect((await ledger.head())?.unfinished).toBeDefined();
+  const { publisher } = publisherOf(current, sharesOf(current), 'successor');
+  await eventually('the order is done', isDone(current));
+  await publisher.stop();
+  await helper.stop();
+  await checkEnd(current);
+});
+
+test('what the store has exchanged is not signed, and goes on when it is put back', async () => {
+  const current = await scene();
+  const { store } = current.repository;
+  const name = stagedName(current.digest, '9');
+  const good = (await store.get(name, 1e6))?.bytes;
+  let exchanged = false;
+  const shares = sharesOf(current, {
+    offerShares: () => {
+      // As long as it was, and another content. Once: what is tried again is offered again.
+      if (good !== undefined && !exchanged) store.tamper(name, Buffer.alloc(good.length, 'x'));
+      exchanged = true;
+    },
+  });
+  const { publisher, log } = publisherOf(current, shares);
+  await eventually('it is named', () =>
+    log.some(({ msg }) => msg.includes(`${name} in the store has the sha256`)),
+  );
+  store.tamper(name, good);
+  await eventually('the order is done', isDone(current));
+  await publisher.stop();
+  await checkEnd(current);
+});
+
+test('an order whose list of bins is not the one that was ordered is refused, and fsck minds none of it', async () => {
+  const current = await scene();
+  const { repository, digest, order } = current;
+  expect(await violationsOf({ ...repository, clock: current.clock })).toEqual([]);
+  repository.store.tamper(stagedName(digest, 'index'), Buffer.from('{"binCount":256,"bins":[]}'));
+  const { publisher } = publisherOf(current, sharesOf(current));
+  await eventually(
+    'it is refused',
+    async () => (await repository.ledger.orderState(order))?.state === 'refused',
+  );
+  await publisher.stop();
+  expect(await repository.ledger.orderState(order)).toMatchObject({ code: 'backsign-state' });
+});
