@@ -11,6 +11,7 @@ import { growth, type Growth } from './scale/growth.ts';
 import { scalePage, scalePictures, type ScaleFigures } from './scale/page.ts';
 import { peerRun } from './scale/peer.ts';
 import { PYPI_FILES } from './scale/pypi-files.ts';
+import { rebinRun, type RebinRun } from './scale/rebin.ts';
 import { serviceLife } from './scale/service-life.ts';
 import { liveThrough } from './scale/week.ts';
 
@@ -20,6 +21,12 @@ const FULL = {
   weekOf: 100_000,
   days: 7,
   publications: 500,
+  rebins: [
+    { files: 512_000, from: 1024, to: 2048 },
+    { files: 1_024_000, from: 1024, to: 2048 },
+    { files: 819_200, from: 8192, to: 16_384 },
+    { files: 1_638_400, from: 16_384, to: 8192 },
+  ],
 };
 const QUICK: typeof FULL = {
   bins: 256,
@@ -27,6 +34,7 @@ const QUICK: typeof FULL = {
   weekOf: 2000,
   days: 2,
   publications: 20,
+  rebins: [{ files: 5000, from: 256, to: 512 }],
 };
 
 const isQuick = process.argv.includes('--quick');
@@ -57,6 +65,16 @@ const STAGES = {
     });
     keep('week', week);
   },
+  rebin: async () => {
+    const runs: RebinRun[] = [];
+    for (const { files, from, to } of plan.rebins) {
+      const folder = join(cache, 'rebin');
+      runs.push(await rebinRun(files, from, to, cache, folder));
+      fs.rmSync(folder, { recursive: true });
+      console.log(`bench: ${JSON.stringify({ ...runs.at(-1), uploadMs: undefined })}`);
+      keep('rebin', runs);
+    }
+  },
   peer: async () => {
     const folder = join(cache, 'peer');
     fs.rmSync(folder, { recursive: true, force: true });
@@ -80,10 +98,11 @@ function kept<K extends keyof ScaleFigures>(name: K): ScaleFigures[K] | undefine
 }
 
 async function writePage(): Promise<void> {
-  const [peer, service, week] = [kept('peer'), kept('service'), kept('week')];
+  const [peer, rebin, service, week] = [kept('peer'), kept('rebin'), kept('service'), kept('week')];
   const figures: ScaleFigures = {
     growth: kept('growth') ?? [],
     ...(peer && { peer }),
+    ...(rebin && { rebin }),
     ...(service && { service }),
     ...(week && { week }),
   };

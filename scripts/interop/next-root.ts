@@ -37,7 +37,7 @@ export async function rotateRoot({ folder }: Installation): Promise<number> {
   return next.version;
 }
 
-async function holderKey(folder: string, holder: string): Promise<CeremonyKey> {
+export async function holderKey(folder: string, holder: string): Promise<CeremonyKey> {
   const file = path.join(folder, 'holders', holder, 'root');
   const passphrase = (await readFile(`${file}.passphrase`, 'utf8')).trim();
   return CeremonyKey.fromPrivateKey(

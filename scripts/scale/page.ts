@@ -5,6 +5,7 @@ import { svgChart } from './chart.ts';
 import type { Growth } from './growth.ts';
 import type { Taken } from './measured-process.ts';
 import type { PeerRun } from './peer.ts';
+import type { RebinRun } from './rebin.ts';
 import type { ServiceLife } from './service-life.ts';
 import type { Week } from './week.ts';
 
@@ -16,18 +17,19 @@ export interface ScaleFigures {
   /** Ascending by files; the last one is of PyPI's size. */
   readonly growth: readonly Growth[];
   readonly peer?: PeerRun;
+  readonly rebin?: readonly RebinRun[];
   readonly service?: ServiceLife;
   readonly week?: Week;
 }
 
 /** `at`: milliseconds since the epoch. */
-export function scalePage({ growth, peer, service, week }: ScaleFigures, at: number): string {
+export function scalePage({ growth, peer, rebin, service, week }: ScaleFigures, at: number): string {
   return [
     `# At PyPI's size
 
 Every number on this page was written by \`npm run bench:scale\` on ${new Date(at).toISOString().slice(0, 10)}.
 \`npm run bench:scale\` needs 30 GB of free disk space, \`python3\` for the peer and the client, and half an hour of a
-machine that does nothing else; \`npm run bench:scale -- STAGE…\` does only some of \`growth\`, \`service\`, \`week\`, \`peer\`, and
+machine that does nothing else; \`npm run bench:scale -- STAGE…\` does only some of \`growth\`, \`service\`, \`week\`, \`rebin\`, \`peer\`, and
 \`-- page\` writes this page anew. Machine: ${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, ${type()} ${release()}, Node.js ${process.version}.
 
 The lists are made by \`scripts/generate-manifest.ts\`: names, tags and lengths in the shapes and shares of PyPI's, paths of
@@ -36,6 +38,7 @@ The lists are made by \`scripts/generate-manifest.ts\`: names, tags and lengths 
     growthSection(growth),
     ...(service === undefined ? [] : [serviceSection(service)]),
     ...(week === undefined ? [] : [weekSection(week)]),
+    ...(rebin === undefined ? [] : [rebinSection(rebin)]),
     ...(peer === undefined ? [] : [peerSection(peer)]),
   ].join('\n');
 }
@@ -146,6 +149,50 @@ in ${seconds(gc.seconds)}, for which the process grew by ${mb(gc.grownMb)}.
 The storm is what the same work looks like when all bins are signed again at two in the morning, in one minute.
 `;
 }
+
+function rebinSection(runs: readonly RebinRun[]): string {
+  const rows = runs.map(({ from, to, files, publications, uploadMs, fsck, ...taken }) => [
+    `${count(from)} → ${count(to)}`,
+    count(files),
+    seconds(taken.seconds),
+    seconds(taken.cpuSeconds),
+    share(taken),
+    `${((taken.seconds * 1000) / to).toFixed(1)} ms`,
+    count(publications),
+    `${count(uploadMs[Math.floor(uploadMs.length / 2)] ?? 0)} ms, ${count(uploadMs.at(-1) ?? 0)} ms`,
+    mb(taken.peakMb),
+    seconds(fsck.seconds),
+  ]);
+  const head = [
+    'bins',
+    'files',
+    'time',
+    'CPU',
+    'of all cores',
+    'a new bin',
+    'publications',
+    'an upload: median, longest',
+    'memory',
+    '`fsck`',
+  ];
+  const full = runs.find(({ from, to, files }) => to > from && files / from >= 1000);
+  const pypi = full && (full.seconds / full.to) * 2 * PYPI_BINS;
+  return `## Another number of bins
+
+A service changes the number of its bins (ADR 20) as \`countersign import\` asks, and takes an upload every half second meanwhile.
+
+${table(head, rows)}
+${
+  pypi === undefined
+    ? ''
+    : `
+At the same time for each new bin, PyPI's ${count(PYPI_BINS)} bins of 1,000 files would become ${count(PYPI_BINS * 2)} in ${(pypi / 60).toFixed(1)} minutes: reckoned, not measured.
+`
+}`;
+}
+
+/** Bins of an index of PyPI's size. */
+const PYPI_BINS = 16_384;
 
 function peerSection({ bins, own, peer }: PeerRun): string {
   const peerSeconds = peer.importSeconds + peer.publishSeconds;
