@@ -81,8 +81,17 @@ const TEMPLATE_TEXT = new Set([
   ts.SyntaxKind.TemplateTail,
 ]);
 
+/** Of texts that were asked about before: several rules look at every file. */
+const codes = new Map<string, string>();
+
 /** The code of `text` alone: comments are gone, and strings are empty. */
 export function codeOnly(text: string): string {
+  const code = codes.get(text) ?? withoutWords(text);
+  codes.set(text, code);
+  return code;
+}
+
+function withoutWords(text: string): string {
   const file = ts.createSourceFile('code.ts', text, ts.ScriptTarget.Latest, true);
   let code = '';
   const visit = (node: ts.Node): void => {
