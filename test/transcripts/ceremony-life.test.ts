@@ -1,5 +1,5 @@
 // The life of a repository's offline keys: holders in separate directories who exchange files only. Every bundle is
-// verified as the service does, and the last one by tuf-js from root 1.
+// verified as the service does, and by tuf-js from root 1.
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Updater } from 'tuf-js';
@@ -125,14 +125,34 @@ test('ten years of keys, from genesis to a compromise', { timeout: 120_000 }, as
   expect(recovered.verified.onlineKeyids).toEqual([await keyid('online-3')]);
   expect(recovered.verified.trusted.binDelegation.keyids).toEqual([await keyid('online-3')]);
   // Every bundle is what a client needs that was shipped with the first root.
-  expect(await refreshWithTufJs(dir, genesis.verified, recovered.verified, 'online-3')).toBe(
-    recovered.verified.roots.length,
-  );
+  const results: readonly [stage: string, day: number, onlineKey: string, VerifiedBundle][] = [
+    ['genesis', 0, 'online-1', genesis.verified],
+    ['renewal', 300, 'online-1', renewal.verified],
+    ['replaced', 301, 'online-1', replaced.verified],
+    ['raised', 310, 'online-1', raised.verified],
+    // While both are trusted the service may sign with either.
+    ['both-old', 320, 'online-1', both.verified],
+    ['both-new', 320, 'online-2', both.verified],
+    ['second', 321, 'online-2', second.verified],
+    ['recovered', 330, 'online-3', recovered.verified],
+  ];
+  vi.useFakeTimers({ toFake: ['Date'] });
+  onTestFinished(() => {
+    vi.useRealTimers();
+  });
+  for (const [stage, day, onlineKey, verified] of results) {
+    // tuf-js reads the clock itself.
+    vi.setSystemTime(NOW + (day + 1) * DAY_MS);
+    const client = join(dir, `client-${stage}`);
+    expect(await refreshWithTufJs(client, genesis.verified, verified, onlineKey), stage).toBe(
+      verified.roots.length,
+    );
+  }
 });
 
 /** Publishes a bundle with an empty index, and updates to it with tuf-js from the first root; the root it ends with. */
 async function refreshWithTufJs(
-  dir: string,
+  metadataDir: string,
   { roots: [first] }: VerifiedBundle,
   { roots, targets, bins, layout }: VerifiedBundle,
   onlineKey: string,
@@ -157,14 +177,8 @@ async function refreshWithTufJs(
     [`${bins.version}.bins.json`, bins.bytes],
     [`1.${layout.name(layout.indexOf('a/file'))}.json`, bin],
   ]);
-  const metadataDir = join(dir, 'client');
   await mkdir(metadataDir);
   await writeFile(join(metadataDir, 'root.json'), first?.bytes ?? '');
-  // tuf-js reads the clock itself.
-  vi.useFakeTimers({ now: NOW + 331 * DAY_MS, toFake: ['Date'] });
-  onTestFinished(() => {
-    vi.useRealTimers();
-  });
   const client = new Updater({
     metadataDir,
     metadataBaseUrl: 'mem:/',
