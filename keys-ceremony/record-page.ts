@@ -3,11 +3,12 @@ import { escapeHtml, qrSvg } from './qr.ts';
 import { RECORD_STYLE } from './record-style.ts';
 import type {
   CeremonyRecord,
-  RecordedTranscript,
   RecordedFile,
   RecordedKey,
   RecordedRole,
+  RecordedTranscript,
 } from './record.ts';
+import { computers } from './record-text.ts';
 
 /** Places for names and signatures. */
 const PRESENT = 6;
@@ -49,7 +50,7 @@ function section(title: string, body: string, hint?: string): string {
   return `<section>\n<h2>${escapeHtml(title)}</h2>\n${line}${body}\n</section>`;
 }
 
-function signed({ phrase, payload, bundle, bins, transcripts }: CeremonyRecord): string {
+function signed({ phrase, payload, bundle, builtOn, bins, transcripts }: CeremonyRecord): string {
   const words = phrase.map((word, i) => `<span data-n="${i + 1}">${escapeHtml(word)}</span>`).join('');
   const codes = [
     code('payload', payload),
@@ -60,6 +61,7 @@ function signed({ phrase, payload, bundle, bins, transcripts }: CeremonyRecord):
 <dl>
 <dt>payload</dt><dd>${hash(payload)}</dd>
 <dt>bundle</dt><dd>${hash(bundle)}</dd>
+<dt>made on</dt><dd>${computers({ builtOn })}</dd>
 <dt>bins</dt><dd>${bins.count.toLocaleString('en')}, ${escapeHtml(bins.format)}</dd>
 </dl>
 <div class="codes">

@@ -34,6 +34,7 @@ export function recordText(record: CeremonyRecord): string {
       '                ' + record.phrase.slice(4).join('  '),
       `payload sha256  ${record.payload}`,
       `bundle  sha256  ${record.bundle}`,
+      `made on         ${computers(record)}`,
       `bins            ${record.bins.count}, ${record.bins.format}`,
     ],
     ['WHAT IS NEW', '', ...record.changes],
@@ -46,6 +47,11 @@ export function recordText(record: CeremonyRecord): string {
   ];
   const rule = '-'.repeat(WIDTH);
   return `${sections.map((lines) => lines.join('\n').trimEnd()).join(`\n\n${rule}\n\n`)}\n`;
+}
+
+/** `2 computers`: of the payload, on which the words were compared. */
+export function computers({ builtOn }: Pick<CeremonyRecord, 'builtOn'>): string {
+  return `${builtOn} ${builtOn === 1 ? 'computer' : 'computers'}`;
 }
 
 function roleLines({ role, version, expires, threshold, keyids }: RecordedRole): string[] {

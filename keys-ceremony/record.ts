@@ -62,6 +62,8 @@ export interface CeremonyRecord {
   readonly payload: string;
   readonly phrase: readonly string[];
   readonly bundle: string;
+  /** Computers on which this very payload was made, as far as their transcripts are here. */
+  readonly builtOn: number;
   readonly roles: readonly RecordedRole[];
   readonly keys: readonly RecordedKey[];
   readonly bins: { readonly count: number; readonly format: string };
@@ -98,6 +100,7 @@ export async function collectRecord(folder: string): Promise<CeremonyRecord> {
     payload: payload.sha256,
     phrase: payload.phrase,
     bundle: sha256Hex(bundleBytes),
+    builtOn: computersThatBuilt(payload.sha256, transcripts),
     roles: rolesOf(verified),
     keys: keysOf(verified, ceremony.holders),
     bins: { count: verified.layout.count, format: verified.format },
@@ -106,6 +109,15 @@ export async function collectRecord(folder: string): Promise<CeremonyRecord> {
     files: await filesOf(folder),
     transcripts: transcripts.map(recordedTranscript),
   };
+}
+
+function computersThatBuilt(payload: string, transcripts: readonly TranscriptOfComputer[]): number {
+  const computers = transcripts.flatMap(({ verified: { lines } }) =>
+    lines.some((line) => line.step === 'built' && line.payload === payload)
+      ? lines.flatMap((line) => (line.step === 'begun' ? [line.computer] : []))
+      : [],
+  );
+  return new Set(computers).size;
 }
 
 /** The metadata files of a bundle under the names that clients ask for. */

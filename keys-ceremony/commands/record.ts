@@ -50,11 +50,20 @@ Examples:
           });
         }
         answer(context, command, {
-          json: { files: files.map((file, i) => ({ ...file, state: states[i] })) },
+          json: {
+            files: files.map((file, i) => ({ ...file, state: states[i] })),
+            builtOn: collected.builtOn,
+          },
           text: [
             ...files.map(
               ({ name, sha256 }, i) => `${states[i] === 'same' ? 'same' : 'wrote'} ${name} sha256 ${sha256}`,
             ),
+            ...(collected.builtOn > 1
+              ? []
+              : [
+                  'warning: the payload was made on one computer only, as far as the transcripts here say: merge that of the ' +
+                    'other one before you make the record ("transcript merge"), or write down why there was none',
+                ]),
             'next: print the page, compare it with the screen, sign it; then: transcript sign',
           ].join('\n'),
         });

@@ -9,6 +9,7 @@ import type { HolderKey } from '../../keys-ceremony/holder-key.ts';
 import { runCeremony } from '../../keys-ceremony/program.ts';
 import { holderPublicKeyFile } from '../../keys-ceremony/public-key-file.ts';
 import { ScriptedTerminal, type ScriptedAnswer } from '../../keys-ceremony/terminal-scripted.ts';
+import { cleanMachine } from './ceremony-machine.ts';
 import { NOW } from './genesis-repository.ts';
 
 export interface Ran {
@@ -22,8 +23,16 @@ export interface HeldCeremony {
   readonly keys: ReadonlyMap<string, CeremonyKey>;
   /** Every seed that was made, as hex: none of them may ever be written anywhere. */
   readonly seeds: readonly string[];
-  /** Runs a command in the folder; `answers` are given to whatever is asked. */
-  run(args: readonly string[], answers?: readonly ScriptedAnswer[], folder?: string): Promise<Ran>;
+  /**
+   * Runs a command in the folder; `answers` are given to whatever is asked. With `boot`, what Linux calls this start of
+   * a computer, it runs on one on which every check passes.
+   */
+  run(
+    args: readonly string[],
+    answers?: readonly ScriptedAnswer[],
+    folder?: string,
+    boot?: string,
+  ): Promise<Ran>;
 }
 
 /** A folder with a plan for a genesis and three holders, two of whom sign. */
@@ -47,7 +56,7 @@ export async function plannedCeremony(folder: string, bins = 16): Promise<HeldCe
     folder,
     keys,
     seeds,
-    run: (args, answers = [], place = folder) => runIn(place, args, answers, keys, random),
+    run: (args, answers = [], place = folder, boot) => runIn(place, args, answers, keys, random, boot),
   };
 }
 
@@ -91,6 +100,7 @@ async function runIn(
   answers: readonly ScriptedAnswer[],
   keys: ReadonlyMap<string, CeremonyKey>,
   random: (bytes: number) => Uint8Array,
+  boot: string | undefined,
 ): Promise<Ran> {
   const out: string[] = [];
   const err: string[] = [];
@@ -102,6 +112,9 @@ async function runIn(
     clock: { now: () => NOW, sleep: () => Promise.resolve() },
     random,
     terminal,
+    ...(boot === undefined
+      ? {}
+      : { machine: cleanMachine({ files: { '/proc/sys/kernel/random/boot_id': boot } }) }),
     workFactor: 10,
     openKey: (reference) => Promise.resolve(holderKey(keys, reference)),
   };

@@ -217,6 +217,38 @@ test('a signature under a transcript is none under metadata, and the other way r
   expect(mixed.stderr).toContain(`signatures/root.${key.keyid}.json`);
 });
 
+test('the record counts the computers that made the payload', async () => {
+  const held = await heldCeremony(await tempDir());
+  const again = async (): Promise<string> => {
+    for (const name of ['record.txt', 'record.html']) await rm(join(held.folder, name), { force: true });
+    return ok(held, 'record');
+  };
+  const copy = async (name: string): Promise<string> => {
+    const folder = join(await tempDir(), name);
+    await cp(held.folder, folder, { recursive: true });
+    return folder;
+  };
+  const warning = 'warning: the payload was made on one computer only';
+  expect(await again()).toContain(warning);
+  expect(await readFile(join(held.folder, 'record.txt'), 'utf8')).toContain('made on         1 computer\n');
+  // Two terminals are one computer.
+  const second = await copy('second');
+  expect((await held.run(['build'], [], second)).status).toBe(0);
+  await ok(held, 'transcript', 'merge', second);
+  expect(await again()).toContain(warning);
+  // Another computer that has not made the payload is not counted.
+  const third = await copy('third');
+  expect((await held.run(['verify'], [], third, 'another')).status).toBe(0);
+  await ok(held, 'transcript', 'merge', third);
+  expect(await again()).toContain(warning);
+
+  expect((await held.run(['build'], [], third, 'another')).status).toBe(0);
+  await ok(held, 'transcript', 'merge', third);
+  expect(await again()).not.toContain('warning');
+  expect(await readFile(join(held.folder, 'record.txt'), 'utf8')).toContain('made on         2 computers\n');
+  expect(await readFile(join(held.folder, 'record.html'), 'utf8')).toContain('<dd>2 computers</dd>');
+});
+
 test('two terminals on one computer: each folder has a transcript of its own', async () => {
   const held = await heldCeremony(await tempDir());
   const second = join(await tempDir(), 'second');
