@@ -12,7 +12,7 @@ export default defineConfig({
     exclude: ['test/interop/**'],
     execArgv: Number.parseInt(process.versions.node) < 24 ? ['--import', REGISTER] : [],
     // More than there are cores: many tests wait for programs that they started.
-    maxWorkers: 3,
+    maxWorkers: 4,
     // What hangs is found; a computer that others keep busy does not matter.
     testTimeout: 120_000,
     hookTimeout: 120_000,
