@@ -37,50 +37,61 @@ async function publish(service: MeasuredService, events: readonly unknown[]): Pr
   await service.expect(200, 'POST', '/v1/events', { events }, { prefer: 'wait=50' });
 }
 
-/** Milliseconds for each of `count` events, each published before the next is sent. */
-async function singles(service: MeasuredService, count: number, project: () => string): Promise<number> {
+/** Milliseconds from sending to published, and of processor time. */
+interface Cost {
+  readonly wallMs: number;
+  readonly processorMs: number;
+}
+
+async function costOf(service: MeasuredService, work: () => Promise<void>): Promise<Cost> {
+  const before = await service.processorMs();
   const begun = performance.now();
-  for (let n = 0; n < count; n++) await publish(service, [upload(project())]);
-  return (performance.now() - begun) / count;
+  await work();
+  const wallMs = performance.now() - begun;
+  return { wallMs, processorMs: (await service.processorMs()) - before };
 }
 
-async function batch(service: MeasuredService, count: number): Promise<number> {
-  const events = Array.from({ length: count }, () => upload(newProject()));
-  const begun = performance.now();
-  await publish(service, events);
-  return performance.now() - begun;
+/** For each of `SINGLES` events, each published before the next is sent. */
+async function singles(service: MeasuredService, project: () => string): Promise<Cost> {
+  const { wallMs, processorMs } = await costOf(service, async () => {
+    for (let n = 0; n < SINGLES; n++) await publish(service, [upload(project())]);
+  });
+  return { wallMs: wallMs / SINGLES, processorMs: processorMs / SINGLES };
 }
 
-interface Figures {
-  readonly first: number;
-  readonly large: number;
-  readonly batch: number;
+function batch(service: MeasuredService): Promise<Cost> {
+  const events = Array.from({ length: BATCH }, () => upload(newProject()));
+  return costOf(service, () => publish(service, events));
 }
 
-async function measure(folder: string, render: boolean): Promise<Figures> {
+const CASES = [
+  'one event, a project of one file',
+  `one event, a project of over ${MANY} files`,
+  `a batch of ${BATCH} events in as many projects`,
+];
+
+/** The medians of each case. */
+async function measure(folder: string, render: boolean): Promise<Cost[]> {
   const configuration = `${CONFIGURATION}simple-index: ${render ? 'render' : 'off'}\n`;
   const service = await MeasuredService.start(folder, [], { configuration });
   try {
     const large = `large_${RUN}_${render ? 'on' : 'off'}`;
-    await publish(
-      service,
-      Array.from({ length: MANY }, () => upload(large)),
-    );
-    await singles(service, SINGLES, newProject);
-    await batch(service, BATCH);
-    const rounds: Figures[] = [];
+    const existing = Array.from({ length: MANY }, () => upload(large));
+    await publish(service, existing);
+    await singles(service, newProject);
+    await batch(service);
+    const rounds: Cost[][] = [];
     for (let round = 0; round < ROUNDS; round++) {
-      rounds.push({
-        first: await singles(service, SINGLES, newProject),
-        large: await singles(service, SINGLES, () => large),
-        batch: await batch(service, BATCH),
-      });
+      rounds.push([
+        await singles(service, newProject),
+        await singles(service, () => large),
+        await batch(service),
+      ]);
     }
-    return {
-      first: median(rounds.map(({ first }) => first)),
-      large: median(rounds.map((figures) => figures.large)),
-      batch: median(rounds.map((figures) => figures.batch)),
-    };
+    return CASES.map((_, at) => ({
+      wallMs: median(rounds.map((costs) => costs[at]?.wallMs ?? Number.NaN)),
+      processorMs: median(rounds.map((costs) => costs[at]?.processorMs ?? Number.NaN)),
+    }));
   } finally {
     await service.stop();
   }
@@ -94,14 +105,16 @@ try {
   await workingCopy(index, folder);
   const without = await measure(folder, false);
   const rendered = await measure(folder, true);
-  const row = (name: string, key: keyof Figures): string =>
-    `${name.padEnd(44)} ${without[key].toFixed(1).padStart(9)} ms ${rendered[key].toFixed(1).padStart(9)} ms ` +
-    `${(rendered[key] / without[key]).toFixed(2).padStart(6)} x`;
-  console.log(`${SIZE.bins} bins of ${SIZE.targetsPerBin} targets; medians of ${ROUNDS} rounds`);
-  console.log(`${''.padEnd(44)} ${'off'.padStart(12)} ${'render'.padStart(12)}`);
-  console.log(row('one event, a project of one file', 'first'));
-  console.log(row(`one event, a project of over ${MANY} files`, 'large'));
-  console.log(row(`a batch of ${BATCH} events in as many projects`, 'batch'));
+  console.log(
+    `${SIZE.bins} bins of ${SIZE.targetsPerBin} targets; medians of ${ROUNDS} rounds, milliseconds`,
+  );
+  console.log(`${''.padEnd(44)}      off   render      off   render`);
+  console.log(`${''.padEnd(44)}     time     time      CPU      CPU`);
+  for (const [at, name] of CASES.entries()) {
+    const [off, on] = [without[at], rendered[at]];
+    const figures = [off?.wallMs, on?.wallMs, off?.processorMs, on?.processorMs];
+    console.log(name.padEnd(44) + figures.map((ms) => (ms ?? Number.NaN).toFixed(1).padStart(9)).join(''));
+  }
 } finally {
   await fs.rm(folder, { recursive: true, force: true });
 }

@@ -17,6 +17,9 @@ lifetimes: { timestamp: 1d, snapshot: 1d, bin: 3650d }
 log-level: info
 `;
 
+/** USER_HZ of Linux is 100 on every architecture that Node runs on. */
+const CLOCK_TICK_MS = 10;
+
 /** Milliseconds after which a service that does not get ready is given up. */
 const START_LIMIT_MS = 60_000;
 
@@ -144,6 +147,14 @@ export class MeasuredService {
     const text = await fs.readFile(`/proc/${this.pid}/status`, 'utf8').catch(() => '');
     const kib = /^VmHWM:\s*(\d+) kB/m.exec(text)?.[1];
     return kib === undefined ? undefined : (Number(kib) * 1024) / 1e6;
+  }
+
+  /** Milliseconds of processor time that the process has used, all threads together; NaN where there is no /proc. */
+  async processorMs(): Promise<number> {
+    const text = await fs.readFile(`/proc/${this.pid}/stat`, 'latin1').catch(() => '');
+    // The name before may hold spaces and parentheses; user and system time are the 14th and 15th fields.
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    return (Number(fields[11]) + Number(fields[12])) * CLOCK_TICK_MS;
   }
 
   /** `http://127.0.0.1:PORT` */
