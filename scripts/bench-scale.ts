@@ -23,7 +23,7 @@ const FULL = {
   publications: 500,
   rebins: [
     { files: 512_000, from: 1024, to: 2048 },
-    { files: 1_024_000, from: 1024, to: 2048 },
+    { files: 1_024_000, from: 1024, to: 2048, garbage: [500_000, 1_000_000, 2_000_000] },
     { files: 819_200, from: 8192, to: 16_384 },
     { files: 1_638_400, from: 16_384, to: 8192 },
   ],
@@ -34,7 +34,7 @@ const QUICK: typeof FULL = {
   weekOf: 2000,
   days: 2,
   publications: 20,
-  rebins: [{ files: 5000, from: 256, to: 512 }],
+  rebins: [{ files: 5000, from: 256, to: 512, garbage: [10_000] }],
 };
 
 const isQuick = process.argv.includes('--quick');
@@ -67,9 +67,9 @@ const STAGES = {
   },
   rebin: async () => {
     const runs: RebinRun[] = [];
-    for (const { files, from, to } of plan.rebins) {
+    for (const { files, from, to, garbage = [] } of plan.rebins) {
       const folder = join(cache, 'rebin');
-      runs.push(await rebinRun(files, from, to, cache, folder));
+      runs.push(await rebinRun(files, from, to, cache, folder, garbage));
       fs.rmSync(folder, { recursive: true });
       console.log(`bench: ${JSON.stringify({ ...runs.at(-1), uploadMs: undefined })}`);
       keep('rebin', runs);

@@ -4,6 +4,7 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { MeasuredService } from '../bench/service.ts';
 import { holdBinsCeremony } from '../interop/next-bins.ts';
+import { collectMany, type GarbageFigures } from './garbage.ts';
 import { growth } from './growth.ts';
 import { measured, processFigures, type Taken } from './measured-process.ts';
 import { MAIN } from './places.ts';
@@ -16,9 +17,13 @@ export interface RebinRun extends Taken {
   readonly to: number;
   readonly files: number;
   readonly publications: number;
+  /** Seconds in which bins were prepared, uploads in between; the rest waits until every client knows the new root. */
+  readonly prepareSeconds: number;
   /** Milliseconds from the request of an upload until it was public, ascending. */
   readonly uploadMs: readonly number[];
   readonly fsck: Taken;
+  /** Collections of garbage on what is there afterwards, one after the other. */
+  readonly garbage: readonly GarbageFigures[];
 }
 
 /** Signs `files` into `from` bins in `folder`, and changes them to `to`. */
@@ -28,11 +33,12 @@ export async function rebinRun(
   to: number,
   cache: string,
   folder: string,
+  garbage: readonly number[] = [],
 ): Promise<RebinRun> {
   await growth(files, from, cache, folder);
   const bundle = await holdBinsCeremony(folder, to);
   const service = await MeasuredService.start(folder);
-  let figures: Omit<RebinRun, 'fsck'>;
+  let figures: Omit<RebinRun, 'fsck' | 'garbage'>;
   try {
     // Ready is sooner than the first look at what is public.
     await upload(service, 'uploads/before.whl');
@@ -60,6 +66,7 @@ export async function rebinRun(
       seconds,
       ...(cpuSeconds === undefined ? {} : { cpuSeconds: cpuSeconds - before }),
       ...(peakMb === undefined ? {} : { peakMb }),
+      prepareSeconds: preparing(folder),
       publications: (await snapshotOf(service)) - first - uploadMs.length,
       uploadMs,
     };
@@ -67,9 +74,24 @@ export async function rebinRun(
     await service.stop();
   }
   const { seconds, cpuSeconds, peakMb } = await measured(MAIN, ['fsck'], folder);
-  fs.rmSync(join(folder, 'repository'), { recursive: true });
   const fsck = { seconds, ...(cpuSeconds && { cpuSeconds }), ...(peakMb && { peakMb }) };
-  return { ...figures, fsck };
+  const collected: GarbageFigures[] = [];
+  for (const objects of garbage) collected.push(await collectMany(folder, objects));
+  return { ...figures, fsck, garbage: collected };
+}
+
+/** By the service's log: from the root that goes ahead to the last bins that were prepared. */
+function preparing(folder: string): number {
+  const lines = fs
+    .readFileSync(join(folder, 'service.log'), 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as { readonly msg: string; readonly time: number });
+  const root = lines.find(({ msg }) => msg === 'imported');
+  const last = lines.findLast(({ msg }) => msg === 'bins of the layout to come are prepared');
+  if (root === undefined || last === undefined)
+    throw new Error(`${folder}/service.log tells of no change of bins`);
+  return (last.time - root.time) / 1000;
 }
 
 async function snapshotOf({ address }: MeasuredService): Promise<number> {

@@ -6,6 +6,7 @@ import { verifyAudit } from '../../src/publish/audit-verify.ts';
 import { copyStore } from '../../src/publish/copy-store.ts';
 import { takeLease } from '../../src/publish/lease.ts';
 import { LiveCatalogue } from '../../src/publish/live-catalogue.ts';
+import { ROOT_AHEAD_MS } from '../../src/publish/import-desk.ts';
 import { readPublicState } from '../../src/publish/public-state.ts';
 import { collectGarbage } from '../../src/publish/retention.ts';
 import { Term } from '../../src/publish/term.ts';
@@ -352,7 +353,19 @@ describe('broken at each of its writes', { timeout: REPEATS * 180_000 }, () => {
       const ledger = faulty.ledger(repository.ledger);
       const order = await repository.ledger.placeOrder('import', bundleText(bundle), clock.now());
       const { id } = await accept(repository, [{ op: 'add', path: 'z/9', target: targetOf('z') }]);
-      const done = async (): Promise<boolean> =>
+      const second = new BinLayout(to, 2).first + 1;
+      let jumpedAt = 0;
+      const done = async (): Promise<boolean> => {
+        const head = await repository.ledger.head();
+        const isPrepared = (await repository.ledger.bins()).some(({ bin }) => bin === second);
+        // An order that is older than its publisher waits for a minute before its last publication: not here.
+        if (isPrepared && head?.unfinished === undefined && systemClock.now() > jumpedAt + 20) {
+          jumpedAt = systemClock.now();
+          clock.jump(ROOT_AHEAD_MS);
+        }
+        return isDone();
+      };
+      const isDone = async (): Promise<boolean> =>
         (await repository.ledger.orderState(order))?.state === 'done' &&
         (await repository.ledger.events([id])).get(id)?.state.state === 'published' &&
         (await repository.ledger.head())?.unfinished === undefined;
