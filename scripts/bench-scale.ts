@@ -23,7 +23,7 @@ const FULL = {
   publications: 500,
   rebins: [
     { files: 512_000, from: 1024, to: 2048 },
-    { files: 1_024_000, from: 1024, to: 2048, garbage: [500_000, 1_000_000, 2_000_000] },
+    { files: 1_024_000, from: 1024, to: 2048, garbage: [250_000, 1_000_000] },
     { files: 819_200, from: 8192, to: 16_384 },
     { files: 1_638_400, from: 16_384, to: 8192 },
   ],

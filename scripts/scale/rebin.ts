@@ -86,12 +86,12 @@ function preparing(folder: string): number {
     .readFileSync(join(folder, 'service.log'), 'utf8')
     .split('\n')
     .filter((line) => line.startsWith('{'))
-    .map((line) => JSON.parse(line) as { readonly msg: string; readonly time: number });
+    .map((line) => JSON.parse(line) as { readonly msg: string; readonly time: string });
   const root = lines.find(({ msg }) => msg === 'imported');
   const last = lines.findLast(({ msg }) => msg === 'bins of the layout to come are prepared');
   if (root === undefined || last === undefined)
     throw new Error(`${folder}/service.log tells of no change of bins`);
-  return (last.time - root.time) / 1000;
+  return (Date.parse(last.time) - Date.parse(root.time)) / 1000;
 }
 
 async function snapshotOf({ address }: MeasuredService): Promise<number> {

@@ -4,10 +4,10 @@ import type { History } from '../ledger/ledger.ts';
 import type { Clock } from '../lib/clock.ts';
 
 /** Milliseconds between two looks at all bins. */
-const LOOK_MS = 2000;
+const LOOK_MS = 1000;
 
 /**
- * Reports, at most every few seconds, how many of the bins that get files were signed since now. `stop`: somebody else
+ * Reports, at most once a second, how many of the bins that get files were signed since now. `stop`: somebody else
  * knows better.
  */
 export async function lookAtBins(

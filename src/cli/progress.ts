@@ -21,8 +21,8 @@ export function startProgress(session: Session, label: string, unit?: Unit): Pro
     {
       format:
         unit === undefined
-          ? `${label} {bar} {value}/{total} ({eta_formatted})`
-          : `${label} {bar} {percentage}% of {total} ${unit.name}, {rate} ${unit.name}/s ({eta_formatted})`,
+          ? `${label} {bar} {value}/{total} ({eta_formatted} left)`
+          : `${label} {bar} {percentage}% of {total} ${unit.name}, {rate} ${unit.name}/s ({eta_formatted} left)`,
       stream: stderr,
       clearOnComplete: true,
       hideCursor: true,
