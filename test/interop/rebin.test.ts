@@ -17,8 +17,8 @@ import { eventually } from '../support/publisher-process.ts';
 import { makeOfflineKeys, targetOf, testBundle } from '../support/repository.ts';
 import { alive, foundIndex, publisherOf, said, startServers, WAIT_MS, type Servers } from './three-nodes.ts';
 
-const FROM = 512;
-const TO = 2048;
+const FROM = 256;
+const TO = 1024;
 const PASSPHRASE = 'seven words that nobody would ever guess';
 const CLIENT = path.join(import.meta.dirname, 'python_tuf_client.py');
 
