@@ -101,7 +101,7 @@ describe.each([
   ({ from, to, format }) => {
     test(
       'every target is found at every moment, and nothing leaves the snapshot',
-      { timeout: 120_000 },
+      { timeout: SLOW ? 600_000 : 120_000 },
       async () => {
         const repository = await foundRepository({ bins: from, format });
         const { store, ports, ledger, clock } = repository;
