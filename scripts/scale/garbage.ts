@@ -7,6 +7,7 @@ import { openSqliteLedger } from '../../src/ledger/sqlite-ledger.ts';
 import { mapConcurrent } from '../../src/lib/concurrency.ts';
 import { collectGarbage } from '../../src/publish/retention.ts';
 import { openFileStore } from '../../src/storage/file-store.ts';
+import type { BinLayout } from '../../src/tuf/bins.ts';
 
 const DAY_MS = 86_400_000;
 const LINKS_IN_FLIGHT = 16;
@@ -20,13 +21,16 @@ export interface GarbageFigures {
   readonly grownMb: number;
 }
 
-/** `folder`: an installation whose bins were changed to another number. Collects `objects` at once. */
-export async function collectMany(folder: string, objects: number): Promise<GarbageFigures> {
+/** `folder`: an installation whose bins were those of `former`, and are others now. Collects `objects` at once. */
+export async function collectMany(
+  folder: string,
+  former: BinLayout,
+  objects: number,
+): Promise<GarbageFigures> {
   const metadata = join(folder, 'repository', 'metadata');
-  const former = (await fs.readdir(metadata)).filter((name) => /^[0-9]+\.bin-/.test(name));
-  const [source] = former;
-  if (source === undefined) throw new Error(`${metadata} has no bins of a former layout`);
-  const roles = [...new Set(former.map((name) => name.slice(name.indexOf('.') + 1)))];
+  const source = (await fs.readdir(metadata)).find((name) => /^[0-9]+\.bin/.test(name));
+  if (source === undefined) throw new Error(`${metadata} has no bins`);
+  const roles = former.bins.map((bin) => `${former.name(bin)}.json`);
   const versions = Math.ceil(objects / roles.length);
   // Each name's first version is a copy: a file has 65,000 links at most.
   const made = await mapConcurrent(roles, LINKS_IN_FLIGHT, async (role) => {

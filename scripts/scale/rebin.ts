@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { MeasuredService } from '../bench/service.ts';
 import { holdBinsCeremony } from '../interop/next-bins.ts';
 import { collectMany, type GarbageFigures } from './garbage.ts';
+import { BinLayout } from '../../src/tuf/bins.ts';
 import { growth } from './growth.ts';
 import { measured, processFigures, type Taken } from './measured-process.ts';
 import { MAIN } from './places.ts';
@@ -76,7 +77,7 @@ export async function rebinRun(
   const { seconds, cpuSeconds, peakMb } = await measured(MAIN, ['fsck'], folder);
   const fsck = { seconds, ...(cpuSeconds && { cpuSeconds }), ...(peakMb && { peakMb }) };
   const collected: GarbageFigures[] = [];
-  for (const objects of garbage) collected.push(await collectMany(folder, objects));
+  for (const objects of garbage) collected.push(await collectMany(folder, new BinLayout(from), objects));
   return { ...figures, fsck, garbage: collected };
 }
 
