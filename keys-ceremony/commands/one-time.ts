@@ -9,7 +9,6 @@ import { loadCeremony } from '../load-ceremony.ts';
 import { isOnRecord } from '../on-record.ts';
 import { makeOneTime } from '../one-time.ts';
 import { ONE_TIME_ROLES, type OneTime, type OneTimeRole } from '../one-time-file.ts';
-
 import { guardCeremony, withAccept, type AcceptOptions } from '../self-check-guard.ts';
 import { folderOf, record, recorded, withFolder } from '../session.ts';
 import type { TranscriptStep } from '../transcript-steps.ts';

@@ -2,7 +2,7 @@
 // them die or are lied to by the store, and the repository is the one that a single node would have made.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { crewOfOne } from '../../src/backsign/crew.ts';
 import type { BacksignOrder } from '../../src/backsign/order.ts';
 import { Backsigner } from '../../src/backsign/publication.ts';
@@ -10,16 +10,15 @@ import { beginRun, prepareRun } from '../../src/backsign/run.ts';
 import { stage, unstage } from '../../src/backsign/staging.ts';
 import { WorkFolder } from '../../src/backsign/work-folder.ts';
 import type { SharedWork } from '../../src/ledger/shared-work.ts';
-import { createMetrics } from '../../src/lib/metrics.ts';
 import { ledgerLines } from '../../src/publish/audit-chain.ts';
 import { verifyAudit } from '../../src/publish/audit-verify.ts';
-import { Helper } from '../../src/publish/helper.ts';
 import { stagedName } from '../../src/tuf/layout.ts';
 import { expectSound, violationsOf } from '../support/oracle.ts';
 import { publicState } from '../support/public-state.ts';
 import { eventually, startPublisher, type PublisherProcess } from '../support/publisher-process.ts';
-import { FOUNDED_AT, foundRepository, targetOf, type TestRepository } from '../support/repository.ts';
+import { FOUNDED_AT, foundRepository, targetOf } from '../support/repository.ts';
 import { RunningClock } from '../support/running-clock.ts';
+import { helpersIn, sharesOf, startHelper, type SharingScene } from '../support/sharing-nodes.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const BINS = 256;
@@ -27,9 +26,7 @@ const FILES = 2000;
 
 const pathOf = (n: number): string => `packages/${n % 13}/file-${n}.whl`;
 
-interface Scene {
-  readonly repository: TestRepository;
-  readonly clock: RunningClock;
+interface Scene extends SharingScene {
   /** Digest of the files. */
   readonly digest: string;
   readonly order: number;
@@ -63,45 +60,8 @@ async function scene(): Promise<Scene> {
   return { repository, clock, digest, order };
 }
 
-/** What a test does after shares were offered, and before one is taken. */
-interface Interludes {
-  readonly offerShares?: () => void | Promise<void>;
-  readonly takeShare?: () => Promise<void>;
-}
-
-function sharesOf({ repository: { ledger } }: Scene, before: Interludes = {}): SharedWork {
-  return {
-    offerShares: async (snapshot, shares) => {
-      await ledger.offerShares(snapshot, shares);
-      await before.offerShares?.();
-    },
-    takeShare: async (request) => {
-      await before.takeShare?.();
-      return ledger.takeShare(request);
-    },
-    shareDone: (share) => ledger.shareDone(share),
-    doneShares: (snapshot) => ledger.doneShares(snapshot),
-  };
-}
-
 function backsigner(): Backsigner {
   return new Backsigner({ crew: crewOfOne(), binsAtOnce: 128 });
-}
-
-function startHelper(current: Scene, holder: string): Helper {
-  const { repository, clock } = current;
-  const helper = new Helper({
-    ...repository.ports,
-    backsign: backsigner(),
-    shares: sharesOf(current),
-    holder,
-    clock,
-    metrics: createMetrics(),
-    standsBy: () => true,
-  });
-  helper.start();
-  onTestFinished(() => helper.stop());
-  return helper;
 }
 
 function publisherOf(
@@ -118,15 +78,6 @@ const isDone =
   async (): Promise<boolean> =>
     (await repository.ledger.orderState(order))?.state === 'done';
 
-async function helpersIn({ repository }: Scene): Promise<Set<string>> {
-  const helpers = new Set<string>();
-  for await (const { text } of ledgerLines(repository.ledger)) {
-    const { kind, node } = JSON.parse(text) as { kind: string; node: string };
-    if (kind === 'helping') helpers.add(node);
-  }
-  return helpers;
-}
-
 async function checkEnd({ repository, clock, digest }: Scene): Promise<void> {
   const { store, ledger, rootBytes, ports } = repository;
   const { targets } = await publicState(store, ports);
@@ -140,18 +91,18 @@ async function checkEnd({ repository, clock, digest }: Scene): Promise<void> {
 
 test('nodes that stand by sign what another computer has sorted', async () => {
   const current = await scene();
-  const helpers = ['one', 'two'].map((holder) => startHelper(current, holder));
+  const helpers = ['one', 'two'].map((holder) => startHelper(current, holder, { backsign: backsigner() }));
   const shares = sharesOf(current, {
     offerShares: () => {
       for (const helper of helpers) helper.wake();
     },
     takeShare: () =>
-      eventually('others have begun', async () => (await helpersIn(current)).size === helpers.length),
+      eventually('others have begun', async () => new Set(await helpersIn(current)).size === helpers.length),
   });
   const { publisher } = publisherOf(current, shares);
   await eventually('the order is done', isDone(current));
   await publisher.stop();
-  expect(await helpersIn(current)).toEqual(new Set(['one', 'two']));
+  expect(new Set(await helpersIn(current))).toEqual(new Set(['one', 'two']));
   await checkEnd(current);
 });
 
@@ -166,7 +117,7 @@ test('a node that took a share and died is not waited for', async () => {
   const { publisher } = publisherOf(current, shares);
   await eventually('the order is done', isDone(current));
   await publisher.stop();
-  expect(await helpersIn(current)).toEqual(new Set(['dead']));
+  expect(new Set(await helpersIn(current))).toEqual(new Set(['dead']));
   await checkEnd(current);
 });
 
@@ -176,8 +127,8 @@ test('a publisher that breaks off is followed by any other node', async () => {
   const breaking = sharesOf(current, { takeShare: () => Promise.reject(new Error('it breaks off')) });
   const first = publisherOf(current, breaking, 'first');
   await eventually('it has offered shares', () => first.log.some(({ msg }) => msg.includes('breaks off')));
-  const helper = startHelper(current, 'helper');
-  await eventually('a node has helped', async () => (await helpersIn(current)).has('helper'));
+  const helper = startHelper(current, 'helper', { backsign: backsigner() });
+  await eventually('a node has helped', async () => (await helpersIn(current)).includes('helper'));
   await first.publisher.stop();
   expect((await ledger.head())?.unfinished).toBeDefined();
   const { publisher } = publisherOf(current, sharesOf(current), 'successor');

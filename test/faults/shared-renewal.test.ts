@@ -1,24 +1,18 @@
 // Renewals that nodes share: each signs some of the bins, some of them die or come late, and the repository is the one
 // that a single node would have made.
-import { expect, onTestFinished, test } from 'vitest';
-import type { DoneShare, SharedWork } from '../../src/ledger/shared-work.ts';
-import { createMetrics } from '../../src/lib/metrics.ts';
+import { expect, test } from 'vitest';
+import type { SharedWork } from '../../src/ledger/shared-work.ts';
 import { ledgerLines } from '../../src/publish/audit-chain.ts';
 import { verifyAudit } from '../../src/publish/audit-verify.ts';
-import { Helper } from '../../src/publish/helper.ts';
 import { expectSound } from '../support/oracle.ts';
 import { eventually, startPublisher } from '../support/publisher-process.ts';
-import { FOUNDED_AT, foundRepository, publishPaths, type TestRepository } from '../support/repository.ts';
+import { FOUNDED_AT, foundRepository, publishPaths } from '../support/repository.ts';
 import { RunningClock } from '../support/running-clock.ts';
+import { helpersIn, sharesOf, startHelper, type SharingScene } from '../support/sharing-nodes.ts';
 
 const BINS = 256;
 
-interface Scene {
-  readonly repository: TestRepository;
-  readonly clock: RunningClock;
-}
-
-async function scene(): Promise<Scene> {
+async function scene(): Promise<SharingScene> {
   const repository = await foundRepository({ bins: BINS });
   await publishPaths(
     repository,
@@ -27,49 +21,8 @@ async function scene(): Promise<Scene> {
   return { repository, clock: new RunningClock(FOUNDED_AT + 3_600_000) };
 }
 
-/** What a test does after shares were offered, and before one is taken or said to be done. */
-interface Interludes {
-  readonly offerShares?: () => Promise<void>;
-  readonly takeShare?: () => Promise<void>;
-  readonly shareDone?: (share: DoneShare) => Promise<void>;
-}
-
-function sharesOf({ repository }: Scene, before: Interludes = {}): SharedWork {
-  const { ledger } = repository;
-  return {
-    offerShares: async (snapshot, shares) => {
-      await ledger.offerShares(snapshot, shares);
-      await before.offerShares?.();
-    },
-    takeShare: async (request) => {
-      await before.takeShare?.();
-      return ledger.takeShare(request);
-    },
-    shareDone: async (share) => {
-      await before.shareDone?.(share);
-      return ledger.shareDone(share);
-    },
-    doneShares: (snapshot) => ledger.doneShares(snapshot),
-  };
-}
-
-function startHelper(current: Scene, holder: string, shares = sharesOf(current)): Helper {
-  const { repository, clock } = current;
-  const helper = new Helper({
-    ...repository.ports,
-    shares,
-    holder,
-    clock,
-    metrics: createMetrics(),
-    standsBy: () => true,
-  });
-  helper.start();
-  onTestFinished(() => helper.stop());
-  return helper;
-}
-
 /** Has every bin renewed by a publisher that offers `shares`; resolves when the order is done. */
-async function renewAll({ repository, clock }: Scene, shares: SharedWork): Promise<void> {
+async function renewAll({ repository, clock }: SharingScene, shares: SharedWork): Promise<void> {
   const { ledger } = repository;
   const sharing = { shares, holder: 'publisher', clock };
   const process = startPublisher({ ...repository.ports, sharing }, { holder: 'publisher', clock });
@@ -78,16 +31,7 @@ async function renewAll({ repository, clock }: Scene, shares: SharedWork): Promi
   await process.publisher.stop();
 }
 
-async function helpersIn({ repository }: Scene): Promise<string[]> {
-  const helpers: string[] = [];
-  for await (const { text } of ledgerLines(repository.ledger)) {
-    const { kind, node } = JSON.parse(text) as { kind: string; node: string };
-    if (kind === 'helping') helpers.push(node);
-  }
-  return helpers;
-}
-
-async function checkEnd({ repository, clock }: Scene): Promise<void> {
+async function checkEnd({ repository, clock }: SharingScene): Promise<void> {
   const bins = await repository.ledger.bins();
   expect(Math.min(...bins.map(({ signedAt }) => signedAt))).toBeGreaterThan(FOUNDED_AT);
   await expectSound({ store: repository.store, clock, rootBytes: repository.rootBytes });
@@ -134,10 +78,8 @@ test('one that was paused and says its word after the end changes nothing', asyn
   const first = await ledger.head();
   const isOver = async (): Promise<boolean> => (await ledger.head())?.snapshot !== first?.snapshot;
   let begun = false;
-  const helper = startHelper(
-    current,
-    'paused',
-    sharesOf(current, {
+  const helper = startHelper(current, 'paused', {
+    shares: sharesOf(current, {
       shareDone: async () => {
         begun = true;
         await eventually('the publication is finished', async () => {
@@ -146,7 +88,7 @@ test('one that was paused and says its word after the end changes nothing', asyn
         });
       },
     }),
-  );
+  });
   const shares = sharesOf(current, {
     offerShares: () => {
       helper.wake();
@@ -166,16 +108,14 @@ test('what a node finds altered it does not sign; whoever has verified it before
   const name = `metadata/${(await ledger.bins())[7]?.version ?? 0}.${layout.name(7)}.json`;
   const good = await store.get(name, 1e6);
   const signed: number[] = [];
-  const helper = startHelper(
-    current,
-    'helper',
-    sharesOf(current, {
+  const helper = startHelper(current, 'helper', {
+    shares: sharesOf(current, {
       shareDone: ({ number }) => {
         signed.push(number);
         return Promise.resolve();
       },
     }),
-  );
+  });
   const shares = sharesOf(current, {
     offerShares: () => {
       // Between the commit point and the first signature; the first share has this bin.

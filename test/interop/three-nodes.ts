@@ -1,18 +1,11 @@
 // Three nodes of one index on PostgreSQL and a bucket, and whatever commands are run beside them.
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
-import { onTestFinished } from 'vitest';
 import { PASSWORD, startPostgres, type PostgresServer } from '../../scripts/interop/postgres-server.ts';
 import { BUCKET, CREDENTIALS, startS3Server, type S3Server } from '../../scripts/interop/s3-server.ts';
 import { eventually } from '../support/publisher-process.ts';
-import { tempDir } from '../support/temp-dir.ts';
-
-const PROGRAM = fileURLToPath(new URL('../../dist/src/main.js', import.meta.url));
-const CEREMONY = fileURLToPath(new URL('../../dist/keys-ceremony/main.js', import.meta.url));
+import { installIndex } from './installed-index.ts';
 
 /** Milliseconds: two cores may have much else to do. */
 export const WAIT_MS = 90_000;
@@ -78,39 +71,20 @@ export async function foundIndex(
   bins: number,
   prepare?: (folder: string) => Promise<Record<string, string>>,
 ) {
-  const folder = path.join(await tempDir(), 'index');
   const { port, user, database } = await postgres.createDatabase(`shared_${++founded}`);
-  const env = {
-    ...process.env,
-    ...CREDENTIALS,
-    COUNTERSIGN_STORE: `s3://${BUCKET}/shared-${founded}?endpoint=${s3.endpoint}&path-style=true`,
-    COUNTERSIGN_LEDGER: `postgres://${user}@127.0.0.1:${port}/${database}`,
-    COUNTERSIGN_LEDGER_PASSWORD: PASSWORD,
-    COUNTERSIGN_LISTEN: '127.0.0.1:0',
-    COUNTERSIGN_LOG_LEVEL: 'info',
-  };
-  const start = (program: string, ...args: string[]): ChildProcess => {
-    const cwd = program === CEREMONY ? path.dirname(folder) : folder;
-    const child = spawn(process.execPath, [program, ...args], { cwd, env, stdio: 'pipe' });
-    onTestFinished(() => void child.kill('SIGKILL'));
-    return child;
-  };
-  const finish = async (program: string, ...args: string[]): Promise<string> => {
-    const child = start(program, ...args);
-    const [said, complained, [code]] = await Promise.all([
-      text(child.stdout!),
-      text(child.stderr!),
-      once(child, 'close') as Promise<[number | null]>,
-    ]);
-    if (code !== 0) throw new Error(`${args.join(' ')} ended with ${String(code)}: ${complained}${said}`);
-    return said;
-  };
-  if (prepare === undefined) {
-    await finish(CEREMONY, 'rehearse', '--out', folder, '--bins', String(bins), '--json');
-  } else Object.assign(env, await prepare(folder));
-  await finish(PROGRAM, 'bootstrap', 'bundle.json', '--json');
+  const index = await installIndex({
+    bins,
+    settings: {
+      ...CREDENTIALS,
+      COUNTERSIGN_STORE: `s3://${BUCKET}/shared-${founded}?endpoint=${s3.endpoint}&path-style=true`,
+      COUNTERSIGN_LEDGER: `postgres://${user}@127.0.0.1:${port}/${database}`,
+      COUNTERSIGN_LEDGER_PASSWORD: PASSWORD,
+      COUNTERSIGN_LOG_LEVEL: 'info',
+    },
+    ...(prepare && { prepare }),
+  });
   const serve = (): Node => {
-    const child = start(PROGRAM, 'serve', '--json');
+    const child = index.start('serve', '--json');
     child.stdout?.resume();
     const lines: Line[] = [];
     createInterface({ input: child.stderr! }).on('line', (line) => {
@@ -123,5 +97,5 @@ export async function foundIndex(
     for (const node of nodes) await eventually('it listens', () => said(node, 'listening') > 0, WAIT_MS);
     return nodes;
   };
-  return { folder, serveThree, run: (...args: string[]) => finish(PROGRAM, ...args) };
+  return { folder: index.folder, serveThree, run: index.run };
 }

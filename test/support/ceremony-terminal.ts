@@ -2,8 +2,19 @@
 import { readdir } from 'node:fs/promises';
 import { spawn, type IPty } from '@lydell/node-pty';
 import { onTestFinished } from 'vitest';
+import { CHECKS } from '../../keys-ceremony/self-check-rules.ts';
 
 const MAIN = new URL('../../dist/keys-ceremony/main.js', import.meta.url).pathname;
+
+/** Goes on although this computer is none for a ceremony. */
+export const ACCEPT = Object.keys(CHECKS).flatMap((check) => ['--accept', `${check}=a test`]);
+
+/** A holder's key in `stick`, for the ceremony in `ceremony`. */
+export const GENERATE = [
+  ...['key', 'generate', '--name', 'holder-1'],
+  ...['--out', 'stick', '--folder', 'ceremony'],
+  ...ACCEPT,
+];
 
 /** Milliseconds until a question must stand there; a start takes less than two seconds, scrypt some more. */
 const PATIENCE_MS = 20_000;

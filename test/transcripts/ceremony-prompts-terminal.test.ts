@@ -5,15 +5,13 @@ import { join } from 'node:path';
 import ts from 'typescript';
 import { expect, test } from 'vitest';
 import { parsePlan } from '../../keys-ceremony/parse-plan.ts';
-import { CHECKS } from '../../keys-ceremony/self-check-rules.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { foundCeremony } from '../support/ceremony-people.ts';
-import { atTerminal, namesBelow, type Session } from '../support/ceremony-terminal.ts';
+import { GENERATE, atTerminal, namesBelow, type Session } from '../support/ceremony-terminal.ts';
 import { NOW } from '../support/genesis-repository.ts';
 import { readText, sourceFiles } from '../support/source-tree.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
-const ACCEPT = Object.keys(CHECKS).flatMap((check) => ['--accept', `${check}=a test`]);
 const TODAY = Math.floor((systemClock.now() - NOW) / 86_400_000);
 
 /** Answers one question: wrongly, with what is said to that, and then with what fits. */
@@ -107,18 +105,7 @@ test('a later plan: whether targets and bins stay', async () => {
 test('words that the program makes, and their paper', async () => {
   const folder = await tempDir();
   for (const name of ['stick', 'ceremony']) await mkdir(join(folder, name));
-  const generate = [
-    'key',
-    'generate',
-    '--name',
-    'holder-1',
-    '--out',
-    'stick',
-    '--folder',
-    'ceremony',
-    ...ACCEPT,
-  ];
-  const session = atTerminal(folder, generate);
+  const session = atTerminal(folder, GENERATE);
   await session.until('A passphrase protects the key of holder-1.');
   await session.answer('Number or name:', 'words');
   await session.until('with a pen');

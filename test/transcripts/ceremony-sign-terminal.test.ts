@@ -4,14 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FileKey, writeKeyFile } from '../../keys-ceremony/key-file.ts';
-import { CHECKS } from '../../keys-ceremony/self-check-rules.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { foundCeremony, type Computer } from '../support/ceremony-people.ts';
-import { atTerminal, type Session } from '../support/ceremony-terminal.ts';
+import { ACCEPT, atTerminal, type Session } from '../support/ceremony-terminal.ts';
 import { NOW, testKey } from '../support/genesis-repository.ts';
 
 const PASSPHRASE = 'tango Whisky 41 lattice / obsolete marmot % quill';
-const ACCEPT = Object.keys(CHECKS).flatMap((check) => ['--accept', `${check}=a test`]);
 
 /** The program reads the real clock, so the ceremony is of today. */
 const TODAY = Math.floor((systemClock.now() - NOW) / 86_400_000);

@@ -4,16 +4,13 @@ import { chmod, mkdir, readdir, readFile, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { FileKey, writeKeyFile } from '../../keys-ceremony/key-file.ts';
-import { CHECKS } from '../../keys-ceremony/self-check-rules.ts';
 import { decryptPrivateKey } from '../../src/lib/passphrase-file.ts';
-import { atTerminal, namesBelow, type Session } from '../support/ceremony-terminal.ts';
+import { ACCEPT, GENERATE, atTerminal, namesBelow, type Session } from '../support/ceremony-terminal.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const PASSPHRASE = 'tango Whisky 41 lattice / obsolete marmot % quill';
 /** log2 of scrypt's cost, for keys that the test itself makes. */
 const QUICK = 10;
-
-const ACCEPT = Object.keys(CHECKS).flatMap((check) => ['--accept', `${check}=a test`]);
 
 let folder: string;
 beforeEach(async () => {
@@ -22,17 +19,6 @@ beforeEach(async () => {
   await mkdir(join(folder, 'ceremony'));
 });
 
-const GENERATE = [
-  'key',
-  'generate',
-  '--name',
-  'holder-1',
-  '--out',
-  'stick',
-  '--folder',
-  'ceremony',
-  ...ACCEPT,
-];
 const NOTHING = ['ceremony', 'stick'];
 
 /** The questions of `key generate`, up to the one that is named, each with a fitting answer. */
