@@ -7,11 +7,9 @@ import type { BinVersion, Head, History, Intent, Order } from '../ledger/ledger.
 import { mapConcurrent } from '../lib/concurrency.ts';
 import { CountersignError, FatalError, hasCode } from '../lib/errors.ts';
 import type { BinPorts } from '../publish/bin-desk.ts';
-import { publishSnapshot, type Published } from '../publish/commit.ts';
+import { writeAndPublish, type Published } from '../publish/commit.ts';
 import { expiresAt } from '../publish/plan.ts';
 import type { BacksignDesk, BacksignedBinPorts, BacksignPorts } from '../publish/prepared-files.ts';
-import { sealSnapshot } from '../publish/seal.ts';
-import { isShared, writeShared } from '../publish/shared-bins.ts';
 import { signersNamedBy } from '../publish/signers.ts';
 import { snapshotEditOf } from '../publish/snapshot-edit.ts';
 import { publicBin, type PublicBins } from '../publish/verified-reads.ts';
@@ -113,27 +111,17 @@ export class Backsigner implements BacksignDesk {
     const next = snapshot.edit(snapshotEditOf(intent));
     const own = (bins: readonly BinVersion[]): Promise<string[]> =>
       this.write(ports, published, intent, bins);
-    const { sharing } = ports;
     const { isStaged } = await this.#filesOf(ports, intent.backsign?.order ?? '');
     // What only this computer can read is divided among its threads.
-    const written =
-      sharing !== undefined && isStaged && isShared(intent)
-        ? await writeShared(sharing, intent, own)
-        : await own(intent.bins);
+    const { sharing, ...alone } = ports;
+    const writers = isStaged && sharing !== undefined ? { ...alone, sharing } : alone;
+    const plan = { intent, changes: [] };
+    const { published: shown, written } = await writeAndPublish(writers, roles, plan, next, own, timestamp);
     const nextDigests = digests.slice();
     const { first } = snapshot.layout;
     intent.bins.forEach(({ bin }, i) => (nextDigests[bin - first] = written[i] ?? ''));
-    const sealed = await sealSnapshot(signersNamedBy(ports, roles.snapshotTrust), roles, next);
-    const timestampAfter = await publishSnapshot(
-      ports,
-      roles,
-      { intent, changes: [] },
-      written,
-      sealed,
-      timestamp,
-    );
     if (this.#open !== undefined) this.#open.next = this.#open.nextAfter;
-    return { roles, snapshot: next, timestamp: timestampAfter, digests: nextDigests };
+    return { roles, snapshot: next, timestamp: shown, digests: nextDigests };
   }
 
   async write(
