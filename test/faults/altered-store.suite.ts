@@ -239,11 +239,11 @@ export function alteredStoreSuite(name: string, open: () => Promise<AlterableSto
           await untilRole(process, 'held', 'bin-altered');
           expect(process.publisher.status().problem?.message).toContain(name);
           await upload(current, `waits for ${name}`, [add(pathIn(current, 2, 'c'))]).catch(() => undefined);
+          const last = name === altered.at(-1);
+          // Before the bin is restored: this heir would complete the publication that the next one is to meet.
+          if (!last) await process.publisher.stop();
           await store.tamper(name, good);
-          if (name !== altered.at(-1)) {
-            await process.publisher.stop();
-            continue;
-          }
+          if (!last) continue;
           await untilSettled(repository, ['one', 'no effect']);
           await process.publisher.stop();
         }
