@@ -31,7 +31,7 @@ const THREADS = 2;
 const RUNS = 3;
 const ONE_BY_ONE = 50;
 const SINGLES = { requestsPerSecond: 25, eventsPerRequest: 1, seconds: 20 };
-/** More than is promised: an open loop that offers just that much can never be found to have published it. */
+/** More than is promised: an open loop never publishes more than it offers. */
 const SUSTAINED = { requestsPerSecond: 55, eventsPerRequest: 10 };
 const PAGE = 'docs/performance.md';
 

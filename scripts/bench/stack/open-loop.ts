@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { nextEvent } from '../load.ts';
 import type { MeasuredService } from '../service.ts';
+import { SettledWatch } from './settled-watch.ts';
 
 export interface OpenLoop {
   readonly requestsPerSecond: number;
@@ -10,7 +11,10 @@ export interface OpenLoop {
 }
 
 export interface OpenLoopResult {
-  /** Events a second, from the first request until the last event was public. */
+  /**
+   * Events a second that became public while requests kept coming: the first third of the time fills the line, and what
+   * is left in it at the end is not waited for. Where no two publications fell into that time: until all were public.
+   */
   readonly eventsPerSecond: number;
   /** Milliseconds from each request until the answer that its events are public, ascending; infinite where too many waited. */
   readonly latencyMs: readonly number[];
@@ -26,6 +30,7 @@ export async function openLoop(
   { requestsPerSecond, eventsPerRequest, seconds }: OpenLoop,
 ): Promise<OpenLoopResult> {
   const count = Math.round(requestsPerSecond * seconds);
+  const watch = new SettledWatch(service);
   const begun = performance.now();
   const latencyMs = await Promise.all(
     Array.from({ length: count }, async (_, i) => {
@@ -43,6 +48,9 @@ export async function openLoop(
     }),
   );
   await service.drained();
-  const eventsPerSecond = (count * eventsPerRequest * 1000) / (performance.now() - begun);
+  const overall = (count * eventsPerRequest * 1000) / (performance.now() - begun);
+  const offeredMs = seconds * 1000;
+  await watch.stop();
+  const eventsPerSecond = watch.perSecond(begun + offeredMs / 3, begun + offeredMs) ?? overall;
   return { eventsPerSecond, latencyMs: latencyMs.sort((a, b) => a - b) };
 }

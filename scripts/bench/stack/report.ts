@@ -114,6 +114,8 @@ ${[
 
 - **Public within** is counted from the request to the answer that its event is public (\`Prefer: wait\`), so the event's
   own way into the ledger is in it. The first line above is a closed loop, all others send at their times.
+- **Published a second** is counted while requests keep coming, from the first publication after a third of the time to
+  the last one: what still waits when the load ends is not waited for.
 - Promised: at least ${PROMISED_PER_SECOND} events a second, and 95 % of single events public within ${PROMISED_MS} ms.
 
 ${END}
