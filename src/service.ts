@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { crewOfThreads } from './backsign/crew.ts';
 import { Backsigner } from './backsign/publication.ts';
+import { collectStaging } from './backsign/staging-garbage.ts';
 import type { Config } from './config.ts';
 import { isLoopbackHost } from './config/backends.ts';
 import { DEFAULT_HTTP_LIMITS } from './http/server-deps.ts';
@@ -102,6 +103,7 @@ export async function startService(config: Config, secrets: Secrets, runtime: Ru
     log,
     ...config.retention,
     isPublisher: () => publisher.status().role === 'publishing',
+    alsoRemove: (signal) => collectStaging({ ledger, store, clock, ...config.retention, signal }),
   });
   const app = await buildServer({
     ...runtime,

@@ -6,11 +6,10 @@ import { Backsigner } from '../backsign/publication.ts';
 import { reportOf, type BacksignReport } from '../backsign/report.ts';
 import { checkResult } from '../backsign/result.ts';
 import type { PreparedRun } from '../backsign/run.ts';
-import { stage, unstage } from '../backsign/staging.ts';
+import { KeptStaging } from '../backsign/kept-staging.ts';
 import type { WorkFolder } from '../backsign/work-folder.ts';
 import type { History } from '../ledger/ledger.ts';
 import { openLedger, openStore } from '../open-ports.ts';
-import type { ObjectStore } from '../storage/store.ts';
 import { lookAtBins } from './backsign-progress.ts';
 import { placeOrder } from './operator-order.ts';
 import { startProgress } from './progress.ts';
@@ -32,17 +31,30 @@ export async function publishRun(
   const { prepared, settings } = run;
   const { since } = settings;
   const { digest } = prepared;
+  const { clock } = session.context;
+  const restored = (objects: number): void => {
+    session.note(`${objects} objects of this run were missing in the store: put back`);
+  };
   // A bucket is what several nodes share, and none of them needs to see this folder.
-  const staging = config.store.kind === 's3' ? await openStore(config, session.context) : undefined;
+  const staging =
+    config.store.kind === 's3'
+      ? new KeptStaging({
+          store: await openStore(config, session.context),
+          folder,
+          prepared,
+          crew,
+          clock,
+          restored,
+        })
+      : undefined;
   const place =
-    staging === undefined
-      ? { folder: folder.path }
-      : { staged: await copyToStore(session, staging, folder, prepared, crew) };
+    staging === undefined ? { folder: folder.path } : { staged: await copyToStore(session, staging) };
   const order: BacksignOrder = { ...place, digest, since };
   const ledger = await openLedger(config, secrets, session.context);
   try {
-    await signAll(session, ledger, prepared, order, crew);
-    if (staging !== undefined) await unstage(staging, digest);
+    const sign = (): Promise<void> => signAll(session, ledger, prepared, order, crew, staging);
+    await (staging === undefined ? sign() : staging.during(sign));
+    await staging?.remove();
     const checking = startProgress(session, 'checking', BINS);
     try {
       const store = await openStore(config, session.context, 'read');
@@ -60,16 +72,10 @@ export async function publishRun(
   }
 }
 
-async function copyToStore(
-  session: Session,
-  store: ObjectStore,
-  folder: WorkFolder,
-  prepared: Prepared,
-  crew: Crew,
-): Promise<string> {
+async function copyToStore(session: Session, staging: KeptStaging): Promise<string> {
   const copying = startProgress(session, 'copying', BINS);
   try {
-    return await stage(store, folder, prepared, crew, copying.report);
+    return await staging.put(copying.report);
   } finally {
     copying.end();
   }
@@ -81,6 +87,7 @@ async function signAll(
   prepared: Prepared,
   order: BacksignOrder,
   crew: Crew,
+  staging: KeptStaging | undefined,
 ): Promise<void> {
   const signing = startProgress(session, 'signing', BINS);
   const { clock } = session.context;
@@ -97,7 +104,11 @@ async function signAll(
   });
   try {
     const content = JSON.stringify(order);
-    await placeOrder(session, { kind: 'backsign', content, wait: true, backsign: desk, look: look.now });
+    const watch = async (): Promise<void> => {
+      await look.now();
+      await staging?.look();
+    };
+    await placeOrder(session, { kind: 'backsign', content, wait: true, backsign: desk, look: watch });
   } finally {
     signing.end();
   }

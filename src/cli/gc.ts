@@ -1,5 +1,6 @@
 // countersign gc: removes metadata that no retained snapshot reaches, and forgets old events.
 import type { Command } from 'commander';
+import { collectStaging } from '../backsign/staging-garbage.ts';
 import { collectGarbage } from '../publish/retention.ts';
 import { formatDuration } from '../lib/duration.ts';
 import { openLedger, openStore } from '../open-ports.ts';
@@ -14,8 +15,10 @@ export function addGcCommand(program: Command, perform: Perform): void {
     .addHelpText(
       'after',
       `
-How long things are kept is retention.snapshots and retention.events in the configuration. The service
-may run meanwhile; it does the same by itself now and then.
+How long things are kept is retention.snapshots and retention.events in the configuration. What a run of
+"backsign" left in a bucket that was given up goes too, when no order waits for it and nothing was added for
+as long as retention.snapshots says, a day at least. The service may run meanwhile; it does the same by
+itself every hour.
 
 Examples:
   countersign gc --dry-run
@@ -28,16 +31,17 @@ Examples:
         const progress = startProgress(session, 'looking at objects');
         const ledger = await openLedger(config, secrets, session.context);
         try {
+          const store = await openStore(config, session.context);
+          const { clock } = session.context;
+          const common = { store, clock, ...config.retention, dryRun };
           const report = await collectGarbage({
+            ...common,
             history: ledger,
-            store: await openStore(config, session.context),
-            clock: session.context.clock,
-            ...config.retention,
-            dryRun,
             progress: (looked) => {
               progress.report(looked, looked);
             },
           });
+          const staging = await collectStaging({ ...common, ledger });
           progress.end();
           const verb = dryRun ? 'would remove' : 'removed';
           const text = [
@@ -45,12 +49,17 @@ Examples:
               ? `nothing to remove: no snapshot was replaced more than ${formatDuration(config.retention.snapshotsMs)} ago`
               : `${verb} ${report.removed} objects (${report.removedBytes} bytes), kept ${report.kept}; the oldest snapshot kept is ${report.oldestSnapshot}`,
             ...(report.pages === 0 ? [] : [`${verb} ${report.pages} simple index pages that were replaced`]),
+            ...(staging.stagedRemoved === 0
+              ? []
+              : [
+                  `${verb} ${staging.stagedRemoved} objects (${staging.stagedRemovedBytes} bytes) of back-signing that was given up`,
+                ]),
             ...(dryRun ? [] : [`forgot ${report.forgottenEvents} events`]),
             ...(report.unknown === 0
               ? []
               : [`left ${report.unknown} objects alone whose names mean nothing here`]),
           ];
-          return { json: { dryRun, ...report }, text: text.join('\n') };
+          return { json: { dryRun, ...report, ...staging }, text: text.join('\n') };
         } finally {
           progress.end();
           await ledger.close();

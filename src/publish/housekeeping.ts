@@ -18,6 +18,8 @@ export interface HousekeepingPorts extends RetentionPorts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly isPublisher: () => boolean;
+  /** Removes what else was given up; answers what is to be told of it. */
+  readonly alsoRemove: (signal: AbortSignal) => Promise<object>;
 }
 
 export class Housekeeping {
@@ -40,7 +42,7 @@ export class Housekeeping {
   }
 
   async #run(): Promise<void> {
-    const { clock, log, isPublisher } = this.#ports;
+    const { clock, log, isPublisher, alsoRemove } = this.#ports;
     let last = clock.now();
     let promised = false;
     let pagesSweptUpTo = 0;
@@ -59,7 +61,8 @@ export class Housekeeping {
           signal: this.#stopping.signal,
         });
         pagesSweptUpTo = report.oldestSnapshot ?? pagesSweptUpTo;
-        log.info({ ...report }, 'garbage collected');
+        const also = await alsoRemove(this.#stopping.signal);
+        log.info({ ...report, ...also }, 'garbage collected');
       } catch (error) {
         const code = error instanceof CountersignError ? error.code : 'internal';
         log.error({ code }, `garbage could not be collected: ${messageOf(error)}`);

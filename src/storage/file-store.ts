@@ -173,7 +173,8 @@ class FileStore implements ObjectStore {
   async #look(name: string): Promise<ObjectInfo | undefined> {
     try {
       const { size, dev, ino, mtimeNs, ctimeNs } = await lstat(join(this.#root, name), { bigint: true });
-      return { name, size: Number(size), stamp: [dev, ino, size, mtimeNs, ctimeNs].join(' ') };
+      const stamp = [dev, ino, size, mtimeNs, ctimeNs].join(' ');
+      return { name, size: Number(size), stamp, writtenAt: Number(mtimeNs / 1_000_000n) };
     } catch (error) {
       if (osCode(error) === 'ENOENT') return undefined;
       throw error;

@@ -98,7 +98,12 @@ class S3Store implements ObjectStore {
       const name = key.slice(this.#prefix.length);
       // Probes, and what other programs keep under names that this store cannot have.
       if (!isPlainName(name)) continue;
-      yield { name, size, ...(etag === '' ? {} : { stamp: `${etag} ${size} ${modifiedMs}` }) };
+      yield {
+        name,
+        size,
+        ...(etag === '' ? {} : { stamp: `${etag} ${size} ${modifiedMs}` }),
+        ...(modifiedMs === 0 ? {} : { writtenAt: modifiedMs }),
+      };
     }
   }
 

@@ -20,6 +20,8 @@ export interface ObjectInfo {
   readonly size: number;
   /** Changes whenever the object is written, whoever writes it; equal only to itself. Absent where nobody can tell. */
   readonly stamp?: string;
+  /** Milliseconds since the epoch, by the store's own clock, of the last write. Absent where nobody can tell. */
+  readonly writtenAt?: number;
 }
 
 export interface ObjectStore {

@@ -18,9 +18,12 @@ export function stagedName(digest: string, part: string): string {
   return `${STAGING_PREFIX}${digest}/${part}`;
 }
 
-/** Whether a name is one of those. */
-export function isStagedName(name: string): boolean {
-  return /^backsign\/[0-9a-f]{64}\/(index|[0-9]+)$/.test(name);
+/** What a staged name says; undefined for any other name. `begunAt`: when a run began to stage, milliseconds. */
+export function parseStagedName(name: string): { digest: string; begunAt?: number } | undefined {
+  const [, digest, , begun] =
+    /^backsign\/([0-9a-f]{64})\/(index|[0-9]+|begun-([0-9]{1,15}))$/.exec(name) ?? [];
+  if (digest === undefined) return undefined;
+  return { digest, ...(begun === undefined ? {} : { begunAt: Number(begun) }) };
 }
 
 export interface VersionedName {

@@ -2,6 +2,7 @@
 // as two processes would have it, or the same object twice where there is only one view.
 import { describe, expect, test } from 'vitest';
 import { equalBytes, utf8 } from '../../src/lib/bytes.ts';
+import { systemClock } from '../../src/lib/clock.ts';
 import type { ObjectStore, VersionToken } from '../../src/storage/store.ts';
 
 type Open = () => Promise<readonly [ObjectStore, ObjectStore]>;
@@ -162,6 +163,17 @@ export function storeContract(name: string, open: Open): void {
         expect(await listing(b, 'metadata/deep/')).toEqual(['metadata/deep/er/x 1']);
         expect(await listing(b, '')).toHaveLength(6);
         expect(await listing(b, 'absent/')).toEqual([]);
+      }),
+    );
+
+    test(
+      'says when an object was written, if it can tell',
+      withStore(async (store) => {
+        await store.putImmutable('once', utf8('x'));
+        await store.replace(POINTER, utf8('x'), undefined);
+        for await (const { writtenAt } of store.list('')) {
+          if (writtenAt !== undefined) expect(Math.abs(writtenAt - systemClock.now())).toBeLessThan(60_000);
+        }
       }),
     );
 

@@ -1,14 +1,10 @@
 // Back-signing that nodes share: what one computer has sorted lies in the store, every node signs some of the bins, some of
 // them die or are lied to by the store, and the repository is the one that a single node would have made.
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { crewOfOne } from '../../src/backsign/crew.ts';
 import type { BacksignOrder } from '../../src/backsign/order.ts';
 import { Backsigner } from '../../src/backsign/publication.ts';
-import { beginRun, prepareRun } from '../../src/backsign/run.ts';
 import { stage, unstage } from '../../src/backsign/staging.ts';
-import { WorkFolder } from '../../src/backsign/work-folder.ts';
 import type { SharedWork } from '../../src/ledger/shared-work.ts';
 import { ledgerLines } from '../../src/publish/audit-chain.ts';
 import { verifyAudit } from '../../src/publish/audit-verify.ts';
@@ -16,15 +12,13 @@ import { stagedName } from '../../src/tuf/layout.ts';
 import { expectSound, violationsOf } from '../support/oracle.ts';
 import { publicState } from '../support/public-state.ts';
 import { eventually, startPublisher, type PublisherProcess } from '../support/publisher-process.ts';
-import { FOUNDED_AT, foundRepository, targetOf } from '../support/repository.ts';
+import { FOUNDED_AT, foundRepository } from '../support/repository.ts';
 import { RunningClock } from '../support/running-clock.ts';
 import { helpersIn, sharesOf, startHelper, type SharingScene } from '../support/sharing-nodes.ts';
-import { tempDir } from '../support/temp-dir.ts';
+import { pathsOf, sortedFiles } from '../support/sorted-files.ts';
 
 const BINS = 256;
 const FILES = 2000;
-
-const pathOf = (n: number): string => `packages/${n % 13}/file-${n}.whl`;
 
 interface Scene extends SharingScene {
   /** Digest of the files. */
@@ -37,24 +31,14 @@ async function scene(): Promise<Scene> {
   const repository = await foundRepository({ bins: BINS });
   const { ledger, store } = repository;
   const clock = new RunningClock(FOUNDED_AT + 3_600_000);
-  const directory = await tempDir();
-  const list = join(directory, 'list.ndjson');
-  const lines = Array.from({ length: FILES }, (_, n) => {
-    const { length, hashes } = targetOf(`${n}`);
-    return JSON.stringify({ path: pathOf(n), length, sha256: hashes.sha256 });
-  });
-  await writeFile(list, `${lines.join('\n')}\n`);
-  const folder = new WorkFolder(join(directory, 'state'));
-  folder.make();
-  const sources = [{ kind: 'list', name: 'list', path: list }] as const;
-  beginRun(folder, { sources, prefix: '', binCount: BINS, strict: true, since: 1 });
+  const { folder, prepared } = await sortedFiles(BINS, FILES);
   const crew = crewOfOne();
   const quiet = (): void => undefined;
-  const { prepared } = await prepareRun(folder, crew, { reading: quiet, sorting: quiet });
   const { digest } = prepared;
-  const staged = await stage(store, folder, prepared, crew, quiet);
+  const ports = { store, folder, prepared, crew };
+  const staged = await stage(ports, clock.now(), quiet);
   // Once more, as a run does that was killed in between.
-  expect(await stage(store, folder, prepared, crew, quiet)).toBe(staged);
+  expect(await stage(ports, clock.now(), quiet)).toBe(staged);
   const content = { staged, digest, since: 1 } satisfies BacksignOrder;
   const order = await ledger.placeOrder('backsign', JSON.stringify(content), clock.now());
   return { repository, clock, digest, order };
@@ -81,7 +65,7 @@ const isDone =
 async function checkEnd({ repository, clock, digest }: Scene): Promise<void> {
   const { store, ledger, rootBytes, ports } = repository;
   const { targets } = await publicState(store, ports);
-  expect(Object.keys(targets)).toEqual(Array.from({ length: FILES }, (_, n) => pathOf(n)).sort());
+  expect(Object.keys(targets)).toEqual(pathsOf(FILES));
   await expectSound({ store, clock, rootBytes });
   const verified = await verifyAudit(ledgerLines(ledger), store);
   expect(verified).toMatchObject({ problems: [], uncovered: 0, pending: 0 });

@@ -1,11 +1,13 @@
 // The S3 store against a real server, directly and through a proxy that breaks things.
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { collectStaging } from '../../src/backsign/staging-garbage.ts';
 import { utf8 } from '../../src/lib/bytes.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import type { S3Limits } from '../../src/storage/s3-limits.ts';
 import { openS3Store, type S3Options } from '../../src/storage/s3-store.ts';
 import type { ObjectStore } from '../../src/storage/store.ts';
+import { stagedName } from '../../src/tuf/layout.ts';
 import { storeContract } from '../contracts/store.contract.ts';
 import { faultyProxy, type Fault, type FaultyProxy } from './faulty-proxy.ts';
 import {
@@ -75,6 +77,27 @@ describe('what is written', () => {
     expect(raw).toEqual([]);
     await (await open(undefined, `${prefix}x`)).putImmutable('a', utf8('a'));
     expect(await names(outer, '')).toEqual([]);
+  });
+
+  test('by a back-signing run that was given up is collected by the times of the server', async () => {
+    const store = await open();
+    const staged = ['index', '0', '17'].map((part) => stagedName('0f'.repeat(32), part));
+    for (const name of staged) await store.putImmutable(name, utf8('x'));
+    const ledger = {
+      head: () => Promise.resolve(undefined),
+      openOrders: () => Promise.resolve([]),
+      orderContent: () => Promise.resolve(undefined),
+    };
+    const collect = (later: number) =>
+      collectStaging({
+        ledger,
+        store,
+        clock: { ...systemClock, now: () => systemClock.now() + later },
+        snapshotsMs: 0,
+      });
+    expect(await collect(23 * 3_600_000)).toMatchObject({ stagedRemoved: 0, stagedKept: 3 });
+    expect(await collect(25 * 3_600_000)).toMatchObject({ stagedRemoved: 3, stagedRemovedBytes: 3 });
+    expect(await names(store, '')).toEqual([]);
   });
 
   test('is listed over many pages', async () => {

@@ -2,6 +2,7 @@
 // client. What it watches over is what PEP 458 "Producing consistent snapshots" promises.
 import { onTestFinished } from 'vitest';
 import { sha256Hex } from '../../src/lib/bytes.ts';
+import type { Clock } from '../../src/lib/clock.ts';
 import { CountersignError } from '../../src/lib/errors.ts';
 import type { ObjectInfo, ObjectStore, StoredObject, VersionToken } from '../../src/storage/store.ts';
 import { TIMESTAMP_NAME, versionedName } from '../../src/tuf/layout.ts';
@@ -24,6 +25,9 @@ export class MemoryStore implements ObjectStore {
   readonly violations: string[] = [];
   /** A thief writes timestamps: what stands there is no measure for the next one. */
   thief = false;
+  /** Tells when objects are written; without one nobody can tell. */
+  clock?: Pick<Clock, 'now'>;
+  readonly #writtenAt = new Map<string, number>();
   readonly #objects = new Map<string, Uint8Array>();
   /** SHA-256 of everything that was ever put under a write-once name, also when it was removed since. */
   readonly #everPut = new Map<string, string>();
@@ -58,7 +62,7 @@ export class MemoryStore implements ObjectStore {
       this.#violation(`write-once object ${name} was created again with other content`);
     }
     this.#everPut.set(name, hash);
-    this.#objects.set(name, copy);
+    this.#set(name, copy);
     return 'created';
   }
 
@@ -73,14 +77,17 @@ export class MemoryStore implements ObjectStore {
     }
     if (name === TIMESTAMP_NAME) this.#checkTimestamp(copy, current);
     this.#replaceable.add(name);
-    this.#objects.set(name, copy);
+    this.#set(name, copy);
     return tokenOf(copy);
   }
 
   async *list(prefix: string): AsyncIterable<ObjectInfo> {
     await Promise.resolve();
     for (const [name, { length }] of [...this.#objects]) {
-      if (name.startsWith(prefix)) yield { name, size: length };
+      const writtenAt = this.#writtenAt.get(name);
+      if (name.startsWith(prefix)) {
+        yield { name, size: length, ...(writtenAt === undefined ? {} : { writtenAt }) };
+      }
     }
   }
 
@@ -104,6 +111,11 @@ export class MemoryStore implements ObjectStore {
   /** All names, sorted. */
   names(): string[] {
     return [...this.#objects.keys()].sort();
+  }
+
+  #set(name: string, bytes: Uint8Array): void {
+    this.#objects.set(name, bytes);
+    if (this.clock !== undefined) this.#writtenAt.set(name, this.clock.now());
   }
 
   #checkTimestamp(bytes: Uint8Array, current: Uint8Array | undefined): void {

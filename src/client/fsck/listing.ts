@@ -1,8 +1,8 @@
 // What is in the store, by role: names alone, no content.
 import {
-  isStagedName,
   METADATA_PREFIX,
   parseHashedTargetPath,
+  parseStagedName,
   parseVersionedName,
   RETENTION_NAME,
   TIMESTAMP_NAME,
@@ -30,7 +30,7 @@ export class Listing {
         continue;
       }
       // No client reads it, and whoever signs it compares it with the order in the ledger.
-      if (isStagedName(name)) continue;
+      if (parseStagedName(name) !== undefined) continue;
       const parsed = parseVersionedName(name);
       if (parsed !== undefined) listing.#add(parsed.role, parsed.version);
       else if (name !== TIMESTAMP_NAME && name !== RETENTION_NAME) {
