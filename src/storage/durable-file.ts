@@ -39,7 +39,7 @@ export async function createSynced(
     fs.rmSync(path, { force: true });
     throw error;
   }
-  await calls.close(fd);
+  closeSettled(fd, calls);
 }
 
 /**
@@ -71,7 +71,7 @@ export async function readWhole(
     }
     return await readExactly(fd, stat.size, path, calls);
   } finally {
-    closeReader(fd, calls);
+    closeSettled(fd, calls);
   }
 }
 
@@ -89,8 +89,8 @@ async function readExactly(fd: number, size: number, path: string, calls: FileCa
   throw new CountersignError('store-unavailable', `${path} changed its length while it was read`);
 }
 
-/** Nothing was written through this descriptor: a failure to close it has no consequence for anybody. */
-function closeReader(fd: number, calls: FileCalls): void {
+/** All that was written through this descriptor is on the disk: closing it is awaited by nobody, and its failure hurts nobody. */
+function closeSettled(fd: number, calls: FileCalls): void {
   const close = async (): Promise<void> => calls.close(fd);
   close().catch(() => undefined);
 }
@@ -104,7 +104,7 @@ async function syncDirectory(path: string): Promise<void> {
   try {
     await pooledCalls.fsync(fd);
   } finally {
-    closeReader(fd, pooledCalls);
+    closeSettled(fd, pooledCalls);
   }
 }
 

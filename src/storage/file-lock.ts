@@ -60,6 +60,8 @@ export class FileLock {
       }
       // No busy timeout: SQLite's own waiting would stop the event loop.
       this.#database = new Database(this.#path, { timeout: 0 });
+      // Nothing is ever written into it: a journal file for each section would be two names in the directory for nothing.
+      this.#database.exec('PRAGMA journal_mode = MEMORY');
       return this.#database;
     } catch (error) {
       throw new CountersignError('store-unavailable', `cannot open ${this.#path}: ${messageOf(error)}`, {

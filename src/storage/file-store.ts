@@ -2,11 +2,11 @@
 // several processes may work in it at once.
 //
 // putImmutable, the calls of the happy path (16 in flight share the last three):
-//   open(".staging/T", O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW, 0444) write fsync close
+//   open(".staging/T", O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW, 0444) write fsync close     at once for what was staged
 //   link(".staging/T", "metadata/7.bin-0a3f.json")     the name appears, with all of its content, or EEXIST
+//   open("metadata", O_RDONLY|O_DIRECTORY|O_NOFOLLOW) fsync close, and beside it
 //   unlink(".staging/T")
-//   open("metadata", O_RDONLY|O_DIRECTORY|O_NOFOLLOW) fsync close
-// replace: the first line, then under the lock (file-lock.ts) open fstat read close, rename; then the last line.
+// replace: the first line, then under the lock (file-lock.ts) open fstat read close, rename; then the third line.
 import * as fs from 'node:fs';
 import { promisify } from 'node:util';
 import { dirname, join } from 'node:path';
@@ -84,21 +84,21 @@ class FileStore implements ObjectStore {
 
   async putImmutable(name: string, bytes: Uint8Array): Promise<'created' | 'exists'> {
     checkName(name);
-    const staged = this.#staging.nextPath();
     try {
       const directory = await this.#directories.make(dirname(name));
-      await createSynced(staged, bytes, OBJECT_MODE, this.#calls);
+      const staged = await this.#staged(name, bytes, this.#calls);
       let result: 'created' | 'exists' = 'created';
       try {
         await this.#calls.link(staged, join(this.#root, name));
       } catch (error) {
-        if (osCode(error) !== 'EEXIST') throw error;
+        if (osCode(error) !== 'EEXIST') {
+          await this.#calls.unlink(staged);
+          throw error;
+        }
         result = 'exists';
-      } finally {
-        await this.#calls.unlink(staged);
       }
       // Also for 'exists': whoever made it may have been killed before this step.
-      await directory.sync();
+      await Promise.all([this.#calls.unlink(staged), directory.sync()]);
       return result;
     } catch (error) {
       this.#directories.forgetAfter(error);
@@ -108,11 +108,10 @@ class FileStore implements ObjectStore {
 
   async replace(name: string, bytes: Uint8Array, token: VersionToken | undefined): Promise<VersionToken> {
     checkName(name);
-    const staged = this.#staging.nextPath();
     const path = join(this.#root, name);
     try {
       const directory = await this.#directories.make(dirname(name));
-      await createSynced(staged, bytes, OBJECT_MODE);
+      const staged = await this.#staged(name, bytes, pooledCalls);
       try {
         await this.#lock.run(() => {
           checkUnchanged(path, name, token);
@@ -127,6 +126,16 @@ class FileStore implements ObjectStore {
     } catch (error) {
       this.#directories.forgetAfter(error);
       throw storeUnavailable('replace', name, error);
+    }
+  }
+
+  async stage(name: string, bytes: Uint8Array): Promise<void> {
+    checkName(name);
+    try {
+      const staged = await this.#create(bytes, this.#calls);
+      for (const path of this.#staging.keep(name, bytes, staged)) await unlink(path);
+    } catch (error) {
+      throw storeUnavailable('stage', name, error);
     }
   }
 
@@ -151,6 +160,17 @@ class FileStore implements ObjectStore {
       if (osCode(error) === 'ENOENT') return;
       throw storeUnavailable('remove', name, error);
     }
+  }
+
+  /** The path of a file with these bytes, on the disk: the one that was staged for this write, or a new one. */
+  async #staged(name: string, bytes: Uint8Array, calls: FileCalls): Promise<string> {
+    return this.#staging.take(name, bytes) ?? this.#create(bytes, calls);
+  }
+
+  async #create(bytes: Uint8Array, calls: FileCalls): Promise<string> {
+    const path = this.#staging.nextPath();
+    await createSynced(path, bytes, OBJECT_MODE, calls);
+    return path;
   }
 
   /** Objects below `folder` ("" or with a final slash). Directories are read in pieces, never as a whole. */

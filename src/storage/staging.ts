@@ -1,5 +1,6 @@
 // Where the file store writes an object before it has its name: `.staging` below the store's directory, so that what
-// a killed process left behind is found without walking a million objects.
+// a killed process left behind is found without walking a million objects. A file may wait here, whole and on the disk,
+// for the write that it was staged for.
 import * as fs from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
@@ -12,12 +13,17 @@ export const STAGING_DIRECTORY = '.staging';
 /** Milliseconds after which a file is abandoned, whoever made it: writing the largest object takes seconds. */
 const ABANDONED_AFTER_MS = 3_600_000;
 
+/** Files that wait for a write, at most: some of their writes never come, when another process publishes first. */
+const MAX_WAITING = 4;
+
 const OWN_HOST = sha256Hex(hostname()).slice(0, 8);
 
 export class Staging {
   readonly #directory: string;
   readonly #tag: string;
   #counter = 0;
+  /** By object name, oldest first. */
+  readonly #waiting = new Map<string, { readonly bytes: Uint8Array; readonly path: string }>();
 
   private constructor(directory: string) {
     this.#directory = directory;
@@ -41,6 +47,29 @@ export class Staging {
   /** A path that no other process and no other call gets. */
   nextPath(): string {
     return join(this.#directory, `${this.#tag}-${this.#counter++}`);
+  }
+
+  /** Has a file wait for the write of these bytes. Answers the paths of those that wait no longer: the caller removes them. */
+  keep(name: string, bytes: Uint8Array, path: string): string[] {
+    const given: string[] = [];
+    const dismiss = (former: string): void => {
+      const waiting = this.#waiting.get(former);
+      if (waiting !== undefined) given.push(waiting.path);
+      this.#waiting.delete(former);
+    };
+    dismiss(name);
+    this.#waiting.set(name, { bytes, path });
+    const [oldest] = this.#waiting.keys();
+    if (this.#waiting.size > MAX_WAITING && oldest !== undefined) dismiss(oldest);
+    return given;
+  }
+
+  /** The file that waits for the write of these bytes, and belongs to the caller from now on. */
+  take(name: string, bytes: Uint8Array): string | undefined {
+    const waiting = this.#waiting.get(name);
+    if (waiting?.bytes !== bytes) return undefined;
+    this.#waiting.delete(name);
+    return waiting.path;
   }
 
   #removeAbandoned(): void {

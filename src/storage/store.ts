@@ -44,6 +44,13 @@ export interface ObjectStore {
    */
   replace(name: string, bytes: Uint8Array, token: VersionToken | undefined): Promise<VersionToken>;
 
+  /**
+   * Gets ready what will be put or replaced under `name` soon, so that the write itself is short: a help, and no promise.
+   * The write must be given this very `bytes` object, unchanged; any other content is written as if nothing were staged.
+   * Nothing of it is visible. Absent where there is nothing to be gained.
+   */
+  stage?(name: string, bytes: Uint8Array): Promise<void>;
+
   /** All objects whose name starts with `prefix`, in no particular order, with memory bounded. */
   list(prefix: string): AsyncIterable<ObjectInfo>;
 

@@ -90,6 +90,29 @@ describe('processes', () => {
   });
 });
 
+describe('what is staged for a write', () => {
+  test('is on the disk before the write, and gone from the staging directory after it', async () => {
+    const dir = await tempDir();
+    const store = await openFileStore(dir);
+    const bytes = utf8('snapshot');
+    await store.stage?.('metadata/2.snapshot.json', bytes);
+    const [staged = ''] = await readdir(join(dir, '.staging'));
+    const { ino } = await stat(join(dir, '.staging', staged));
+    await store.putImmutable('metadata/2.snapshot.json', bytes);
+    expect((await stat(join(dir, 'metadata/2.snapshot.json'))).ino).toBe(ino);
+    expect(await readdir(join(dir, '.staging'))).toEqual([]);
+  });
+
+  test('does not pile up when the writes never come, and goes with the process', async () => {
+    const dir = await tempDir();
+    const writer = runChild('store-writer.ts', [dir, '40', 'stage']);
+    expect(await writer.ended).toBe(0);
+    expect((await readdir(join(dir, '.staging'))).length).toBeLessThanOrEqual(4);
+    await openFileStore(dir);
+    expect(await readdir(join(dir, '.staging'))).toEqual([]);
+  });
+});
+
 describe('a disk that does not do what it should', () => {
   test('a write that fails half-way leaves no object and nothing staged', async () => {
     const dir = await tempDir();

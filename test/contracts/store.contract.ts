@@ -189,6 +189,41 @@ export function storeContract(name: string, open: Open): void {
       }),
     );
 
+    test(
+      'writes what was staged, once, under the name that it was staged for',
+      withStore(async (a, b) => {
+        const [one, pointer] = [utf8('one'), utf8('pointer')];
+        await Promise.all([a.stage?.('metadata/1.snapshot.json', one), a.stage?.(POINTER, pointer)]);
+        expect(await listing(b, '')).toEqual([]);
+        expect(await a.putImmutable('metadata/1.snapshot.json', one)).toBe('created');
+        const token = await a.replace(POINTER, pointer, undefined);
+        expect(text(await b.get('metadata/1.snapshot.json', 10))).toBe('one');
+        expect(text(await b.get(POINTER, 10))).toBe('pointer');
+        expect(await a.putImmutable('metadata/2.snapshot.json', one)).toBe('created');
+        expect(text(await b.get('metadata/2.snapshot.json', 10))).toBe('one');
+        await b.replace(POINTER, pointer, token);
+      }),
+    );
+
+    test(
+      'writes what it is given, whatever was staged for the name, and keeps what stands there',
+      withStore(async (a, b) => {
+        for (const staged of ['first', 'second']) await a.stage?.('once', utf8(staged));
+        expect(await a.putImmutable('once', utf8('other'))).toBe('created');
+        expect(text(await b.get('once', 10))).toBe('other');
+        const late = utf8('late');
+        await a.stage?.('once', late);
+        expect(await a.putImmutable('once', late)).toBe('exists');
+        expect(text(await b.get('once', 10))).toBe('other');
+        const token = await b.replace(POINTER, utf8('1'), undefined);
+        const two = utf8('2');
+        await a.stage?.(POINTER, two);
+        await b.replace(POINTER, utf8('11'), token);
+        await expect(a.replace(POINTER, two, token)).rejects.toMatchObject({ code: 'store-conflict' });
+        expect(text(await b.get(POINTER, 10))).toBe('11');
+      }),
+    );
+
     test.each(['', '/', '/etc/x', 'a/', 'a//b', '.', '..', 'a/../b', 'a/./b', '../x', 'a\\b', 'a\0b'])(
       'refuses the name %j',
       async (bad) => {
@@ -198,6 +233,8 @@ export function storeContract(name: string, open: Open): void {
         await expect(store.putImmutable(bad, utf8('x'))).rejects.toMatchObject(refused);
         await expect(store.replace(bad, utf8('x'), undefined)).rejects.toMatchObject(refused);
         await expect(store.remove(bad)).rejects.toMatchObject(refused);
+        if (store.stage !== undefined)
+          await expect(store.stage(bad, utf8('x'))).rejects.toMatchObject(refused);
       },
     );
   });

@@ -33,6 +33,8 @@ export class MemoryStore implements ObjectStore {
   readonly #everPut = new Map<string, string>();
   readonly #replaceable = new Set<string>();
   readonly #tampered = new Set<string>();
+  /** SHA-256 of what was staged, as it was then. */
+  readonly #staged = new WeakMap<Uint8Array, string>();
   /** Names that the present timestamp.json reaches. */
   #reached = new Set<string>();
 
@@ -51,7 +53,7 @@ export class MemoryStore implements ObjectStore {
   }
 
   async putImmutable(name: string, bytes: Uint8Array): Promise<'created' | 'exists'> {
-    const copy = Uint8Array.from(bytes);
+    const copy = this.#copyOf(name, bytes);
     await Promise.resolve();
     checkName(name);
     if (name === TIMESTAMP_NAME) this.#violation(`${name} was written as a write-once object`);
@@ -67,7 +69,7 @@ export class MemoryStore implements ObjectStore {
   }
 
   async replace(name: string, bytes: Uint8Array, token: VersionToken | undefined): Promise<VersionToken> {
-    const copy = Uint8Array.from(bytes);
+    const copy = this.#copyOf(name, bytes);
     await Promise.resolve();
     checkName(name);
     if (this.#everPut.has(name)) this.#violation(`write-once object ${name} was replaced`);
@@ -79,6 +81,12 @@ export class MemoryStore implements ObjectStore {
     this.#replaceable.add(name);
     this.#set(name, copy);
     return tokenOf(copy);
+  }
+
+  async stage(name: string, bytes: Uint8Array): Promise<void> {
+    this.#staged.set(bytes, sha256Hex(bytes));
+    await Promise.resolve();
+    checkName(name);
   }
 
   async *list(prefix: string): AsyncIterable<ObjectInfo> {
@@ -116,6 +124,15 @@ export class MemoryStore implements ObjectStore {
   #set(name: string, bytes: Uint8Array): void {
     this.#objects.set(name, bytes);
     if (this.clock !== undefined) this.#writtenAt.set(name, this.clock.now());
+  }
+
+  /** A store that stages has written the bytes already: whoever changes them meanwhile publishes the former ones. */
+  #copyOf(name: string, bytes: Uint8Array): Uint8Array {
+    const staged = this.#staged.get(bytes);
+    if (staged !== undefined && staged !== sha256Hex(bytes)) {
+      this.#violation(`${name} was changed after it had been staged`);
+    }
+    return Uint8Array.from(bytes);
   }
 
   #checkTimestamp(bytes: Uint8Array, current: Uint8Array | undefined): void {

@@ -1,5 +1,6 @@
 // A child process that writes to a file store until it is killed: `store-writer DIR TAG`. Prints each object's name
-// when its write has resolved. `store-writer DIR TAG one` writes one object and prints the code of its error.
+// when its write has resolved. `store-writer DIR TAG one` writes one object and prints the code of its error;
+// `store-writer DIR TIMES stage` stages objects and writes none.
 import { createHash } from 'node:crypto';
 import { CountersignError, messageOf } from '../../src/lib/errors.ts';
 import { openFileStore } from '../../src/storage/file-store.ts';
@@ -41,6 +42,9 @@ if (mode === 'one') {
   } catch (error) {
     process.stdout.write(`${error instanceof CountersignError ? error.code : '?'} ${messageOf(error)}\n`);
   }
+} else if (mode === 'stage') {
+  for (let i = 0; i < Number(tag); i++)
+    await store.stage?.(`metadata/${i + 1}.snapshot.json`, contentOf(`${i}`));
 } else if (mode === 'count') {
   await count(Number(tag));
 } else {
