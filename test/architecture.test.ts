@@ -109,7 +109,7 @@ describe('imports', () => {
     expect(users.map(({ name }) => name).filter((name) => !adapters.includes(name))).toEqual([
       'src/publish/seal.ts',
     ]);
-    const sealing = /\b(?:sealBins|sealSnapshot|sealTimestamp)\(/;
+    const sealing = /\b(?:sealBins|sealSnapshot|sealTimestamp|sealHead)\(/;
     const sealers = files.filter(({ text }) => sealing.test(codeOnly(text))).map(({ name }) => name);
     expect(sealers).toEqual([
       'src/publish/bootstrap.ts',

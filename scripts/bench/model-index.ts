@@ -12,10 +12,10 @@ import type { Intent } from '../../src/ledger/ledger.ts';
 import { openSqliteLedger } from '../../src/ledger/sqlite-ledger.ts';
 import { openFileSigner } from '../../src/signing/file-signer.ts';
 import { openFileStore } from '../../src/storage/file-store.ts';
-import { publishSnapshot } from '../../src/publish/commit.ts';
+import { publishHead, sealHead } from '../../src/publish/commit.ts';
 import { takeLease } from '../../src/publish/lease.ts';
 import { expiresAt } from '../../src/publish/plan.ts';
-import { sealedBundle, sealSnapshot } from '../../src/publish/seal.ts';
+import { sealedBundle } from '../../src/publish/seal.ts';
 import { offlineRoles } from '../../src/publish/verified-reads.ts';
 import { writeOnce } from '../../src/publish/write.ts';
 import { parseBundle, verifyBundle } from '../../src/tuf/bundle.ts';
@@ -115,15 +115,9 @@ async function build(
     binsVersion: 1,
     bins: intent.bins,
   });
-  const sealed = await sealSnapshot([signer], roles, first);
-  await publishSnapshot(
-    { ledger, store, signer, clock: systemClock },
-    roles,
-    { intent, changes: [] },
-    digests,
-    sealed,
-    undefined,
-  );
+  const ports = { ledger, store, signer, clock: systemClock };
+  const head = await sealHead(ports, roles, intent, first);
+  await publishHead(ports, roles, { intent, changes: [] }, digests, head, undefined);
   await ledger.lease({ holder: 'model', ttlMs: 0, now: systemClock.now() });
   await ledger.close();
   await signer.close();

@@ -174,6 +174,7 @@ function counting(store: ObjectStore, written: { bytes: number }): ObjectStore {
     get: (name, maxBytes) => store.get(name, maxBytes),
     list: (prefix) => store.list(prefix),
     remove: (name) => store.remove(name),
+    stage: async (name, bytes) => store.stage?.(name, bytes),
     putImmutable: (name, bytes) => {
       written.bytes += bytes.length;
       return store.putImmutable(name, bytes);

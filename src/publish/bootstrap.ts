@@ -11,11 +11,11 @@ import { checkOnlineKey, parseBundle, verifyBundle, type VerifiedBundle } from '
 import { METADATA_PREFIX } from '../tuf/layout.ts';
 import { MAX_METADATA_BYTES } from '../tuf/metadata-limits.ts';
 import { SnapshotDocument } from '../tuf/snapshot-document.ts';
-import { publishSnapshot } from './commit.ts';
+import { publishHead, sealHead } from './commit.ts';
 import { told, type KeyUse } from './key-use.ts';
 import { takeLease, type LeaseTaker } from './lease.ts';
 import { expiresAt } from './plan.ts';
-import { sealedBundle, sealSnapshot } from './seal.ts';
+import { sealedBundle } from './seal.ts';
 import type { Lifetimes } from './settings.ts';
 import { snapshotEditOf } from './snapshot-edit.ts';
 import { loadTimestamp, offlineRoles } from './verified-reads.ts';
@@ -67,7 +67,7 @@ async function found(
   lease: Lease,
   ports: BootstrapPorts,
 ): Promise<BootstrapReport> {
-  const { ledger, store, signer, clock } = ports;
+  const { ledger, store, clock } = ports;
   if (await isComplete(ports, bundle)) return reportOf(bundle, { resumed: false, alreadyComplete: true });
   const interrupted = await interruptedBootstrap(ports, digest);
   const intent = interrupted ?? genesis(bundle, digest, clock.now(), ports.lifetimes);
@@ -88,9 +88,9 @@ async function found(
     (done) => ports.progress?.(done, intent.bins.length),
   );
   const snapshot = SnapshotDocument.first(bundle.layout, snapshotEditOf(intent));
-  const sealed = await sealSnapshot([signer], roles, snapshot);
+  const head = await sealHead(ports, roles, intent, snapshot);
   const timestamp = interrupted === undefined ? undefined : await loadTimestamp(store, roles);
-  await publishSnapshot(ports, roles, { intent, changes: [] }, digests, sealed, timestamp);
+  await publishHead(ports, roles, { intent, changes: [] }, digests, head, timestamp);
   return reportOf(bundle, { resumed: interrupted !== undefined, alreadyComplete: false });
 }
 

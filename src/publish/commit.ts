@@ -4,7 +4,7 @@
 // May assume: the plan was made for the head and the lease that the caller holds. Next: ./bin-desk.ts, ./seal.ts, ./write.ts
 import type { Clock } from '../lib/clock.ts';
 import { sha256Hex } from '../lib/bytes.ts';
-import type { BinVersion, Ledger, Lease, TargetChange } from '../ledger/ledger.ts';
+import type { BinVersion, Intent, Ledger, Lease, TargetChange } from '../ledger/ledger.ts';
 import type { ObjectStore } from '../storage/store.ts';
 import type { BinEdits } from '../tuf/bin-document.ts';
 import type { TargetFile } from '../tuf/metadata.ts';
@@ -82,33 +82,84 @@ export async function writeAndPublish(
 ): Promise<{ published: PublicTimestamp; written: readonly string[] }> {
   const { intent, pages } = plan;
   const { sharing } = ports;
-  // The snapshot is signed beside the bins and pages, and written after all of them.
-  const [sealed, written] = await Promise.all([
-    sealSnapshot(signersNamedBy(ports, roles.snapshotTrust), roles, next),
+  const [head, written] = await Promise.all([
+    sealHead(ports, roles, intent, next),
     sharing !== undefined && isShared(intent) ? writeShared(sharing, intent, own) : own(intent.bins),
     writePages(ports.store, pages),
   ]);
-  return { published: await publishSnapshot(ports, roles, plan, written, sealed, timestamp), written };
+  return { published: await publishHead(ports, roles, plan, written, head, timestamp), written };
 }
 
-/** The last steps: snapshot, timestamp, ledger. Every bin that the snapshot names must be in the store. */
-export async function publishSnapshot(
-  ports: CommitPorts,
+/** The snapshot of a publication and the timestamp that names it. */
+export interface SealedHead {
+  readonly snapshot: SealedFile;
+  readonly timestamp: SealedFile;
+}
+
+/**
+ * Seals the head of a publication, and stages it where the store can. Both depend on the plan alone, not on what the
+ * bins become: so it is done beside them, and what remains after the last bin are two names (ADR 25).
+ */
+export async function sealHead(
+  ports: Signers & Pick<CommitPorts, 'store'>,
   roles: OfflineRoles,
-  { intent, changes }: Plan,
-  digests: readonly string[],
-  sealedSnapshot: SealedFile,
-  timestamp: PublicTimestamp | undefined,
-): Promise<PublicTimestamp> {
-  const { ledger, store, clock } = ports;
-  const snapshotBytes = await writeOnce(store, sealedSnapshot, roles.snapshotTrust);
+  intent: Intent,
+  next: SnapshotDocument,
+): Promise<SealedHead> {
+  const { store } = ports;
+  const snapshot = await sealSnapshot(signersNamedBy(ports, roles.snapshotTrust), roles, next);
+  const [timestamp] = await Promise.all([
+    sealTimestampOf(ports, roles, intent, snapshot.bytes).then(async (sealed) => {
+      await store.stage?.(sealed.name, sealed.bytes);
+      return sealed;
+    }),
+    store.stage?.(snapshot.name, snapshot.bytes),
+  ]);
+  return { snapshot, timestamp };
+}
+
+/**
+ * The snapshot of a publication under its name, and the timestamp that names it, sealed. What the snapshot names must
+ * be in the store.
+ */
+export async function writeSnapshot(
+  ports: Signers & Pick<CommitPorts, 'store'>,
+  roles: OfflineRoles,
+  intent: Intent,
+  { snapshot, timestamp }: SealedHead,
+): Promise<{ readonly snapshotBytes: Uint8Array; readonly timestamp: SealedFile }> {
+  const snapshotBytes = await writeOnce(ports.store, snapshot, roles.snapshotTrust);
+  if (snapshotBytes === snapshot.bytes) return { snapshotBytes, timestamp };
+  // Another process wrote it, with other signatures: the timestamp has to give the hash of that file.
+  return { snapshotBytes, timestamp: await sealTimestampOf(ports, roles, intent, snapshotBytes) };
+}
+
+function sealTimestampOf(
+  ports: Signers,
+  roles: OfflineRoles,
+  intent: Intent,
+  snapshotBytes: Uint8Array,
+): Promise<SealedFile> {
   const signers = signersNamedBy(ports, roles.timestampTrust);
-  const sealedTimestamp = await sealTimestamp(signers, roles, intent.timestamp, intent.expires.timestamp, {
+  return sealTimestamp(signers, roles, intent.timestamp, intent.expires.timestamp, {
     version: intent.snapshot,
     length: snapshotBytes.length,
     hashes: { sha256: sha256Hex(snapshotBytes) },
   });
-  const published = await replaceTimestamp(store, roles, sealedTimestamp, timestamp);
+}
+
+/** The last steps: snapshot, timestamp, ledger. Every bin that the snapshot names must be in the store. */
+export async function publishHead(
+  ports: CommitPorts,
+  roles: OfflineRoles,
+  { intent, changes }: Plan,
+  digests: readonly string[],
+  head: SealedHead,
+  before: PublicTimestamp | undefined,
+): Promise<PublicTimestamp> {
+  const { ledger, store, clock } = ports;
+  const { snapshotBytes, timestamp } = await writeSnapshot(ports, roles, intent, head);
+  const published = await replaceTimestamp(store, roles, timestamp, before);
   const signed = { snapshot: storedFile(snapshotBytes), timestamp: publicFile(published), bins: digests };
   told(ports, await ledger.finish(intent, changes, signed, clock.now()));
   return published;

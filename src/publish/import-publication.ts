@@ -11,19 +11,13 @@ import { parseTimestamp } from '../tuf/parse-timestamp.ts';
 import { parseVersionedName } from '../tuf/layout.ts';
 import type { Batch } from './batch.ts';
 import type { BinSession } from './bin-desk.ts';
-import { binsToWrite, type CommitPorts, type Published } from './commit.ts';
+import { binsToWrite, sealHead, writeSnapshot, type CommitPorts, type Published } from './commit.ts';
 import { rolesAfter, type ImportStep } from './import.ts';
 import { publicFile, storedFile, told } from './key-use.ts';
 import { plan, type Plan } from './plan.ts';
 import { rebinPart } from './rebin-publication.ts';
 import { rebuilder } from './rebuilt-bins.ts';
-import {
-  sealedBundle,
-  sealSnapshot,
-  sealTimestamp,
-  type SealedFile,
-  type SealedOfflineFile,
-} from './seal.ts';
+import { sealedBundle, type SealedFile, type SealedOfflineFile } from './seal.ts';
 import type { Lifetimes } from './settings.ts';
 import { signersNamedBy, type Signers } from './signers.ts';
 import type { RoleTrust } from '../tuf/threshold.ts';
@@ -122,18 +116,12 @@ export async function completeImport(
     // No client trusts a snapshot of before any more: the names of former layouts may go.
     forgetsFormer: overwrite && sharesNoKey(published.roles.snapshotTrust, roles.snapshotTrust),
   });
-  const sealed = await sealSnapshot(signersNamedBy(ports, roles.snapshotTrust), roles, snapshot);
-  const snapshotBytes = await writeOnce(store, sealed, roles.snapshotTrust);
-  const signers = signersNamedBy(ports, roles.timestampTrust);
-  const sealedTimestamp = await sealTimestamp(signers, roles, intent.timestamp, intent.expires.timestamp, {
-    version: intent.snapshot,
-    length: snapshotBytes.length,
-    hashes: { sha256: sha256Hex(snapshotBytes) },
-  });
+  const head = await sealHead(ports, roles, intent, snapshot);
+  const { snapshotBytes, timestamp: sealed } = await writeSnapshot(ports, roles, intent, head);
   for (const { file, trust } of files.roots) await writeOnce(store, file, trust);
   const timestamp = overwrite
-    ? await overwriteTimestamp(ports, sealedTimestamp)
-    : await replaceTimestamp(store, roles, sealedTimestamp, published.timestamp);
+    ? await overwriteTimestamp(ports, sealed)
+    : await replaceTimestamp(store, roles, sealed, published.timestamp);
   const signed = { snapshot: storedFile(snapshotBytes), timestamp: publicFile(timestamp), bins: digests };
   told(ports, await ledger.finish(intent, changes, signed, clock.now()));
   const nextDigests = published.digests.slice();

@@ -3,6 +3,7 @@
 // begins, so that start-up, recovery and normal work are the same code.
 import { CountersignError, FatalError } from '../lib/errors.ts';
 import type { Logger } from '../lib/log.ts';
+import { returnMemory } from '../lib/memory.ts';
 import type { AcceptedEvent, BinState, Head, History, Intent, Lease, Order } from '../ledger/ledger.ts';
 import { parseExpires, renewalAge } from '../tuf/lifetimes.ts';
 import type { AlteredBins } from './altered-bins.ts';
@@ -172,6 +173,8 @@ export class Term {
     });
     this.#startedAt = now;
     this.#published = await commit(this.#ports, this.#lease, this.#published, planned, source.bins);
+    // The snapshot before was this term's alone, and is in nobody's hands any more.
+    returnMemory(snapshot.signed);
     this.#follow(planned.intent, batch.events.length > 0);
     if (renewal !== undefined) await this.#settle(renewal);
     return { plan: planned, events: batch.events, startedAt: now, durationMs: clock.now() - now };

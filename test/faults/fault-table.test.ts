@@ -153,7 +153,13 @@ describe.each(ALGORITHMS)('%s', (algorithm) => {
       return faulty;
     };
     const { counts } = await run();
-    expect(Object.fromEntries(counts)).toMatchObject({ advance: 1, finish: 1, replace: 1, putImmutable: 4 });
+    expect(Object.fromEntries(counts)).toMatchObject({
+      advance: 1,
+      finish: 1,
+      replace: 1,
+      putImmutable: 4,
+      stage: 2,
+    });
     for (const row of repeated(faultRows(counts, 1))) {
       const { happened } = await run(row).catch((error: unknown) => {
         throw new Error(title(row), { cause: error });
@@ -235,6 +241,7 @@ describe.each(ALGORITHMS)('%s', (algorithm) => {
       lease: 2,
       advance: 1,
       putImmutable: 8,
+      stage: 2,
       replace: 1,
       finish: 1,
     });

@@ -9,7 +9,7 @@ import type { ObjectStore } from '../../src/storage/store.ts';
 export const FAULTS = ['fails', 'fails although it took place', 'dies after it'] as const;
 export type Fault = (typeof FAULTS)[number];
 
-const STORE_WRITES = ['putImmutable', 'replace', 'remove'] as const;
+const STORE_WRITES = ['stage', 'putImmutable', 'replace', 'remove'] as const;
 const LEDGER_WRITES = [
   'append',
   'advance',
@@ -127,6 +127,7 @@ export class TwoContents {
       get: (name, maxBytes) => store.get(name, maxBytes),
       list: (prefix) => store.list(prefix),
       remove: (name) => store.remove(name),
+      stage: async (name, bytes) => store.stage?.(name, bytes),
       putImmutable: (name, bytes) => {
         see(name, bytes);
         return store.putImmutable(name, bytes);
