@@ -7,7 +7,7 @@ import type { BinVersion, Head, History, Intent, Order } from '../ledger/ledger.
 import { mapConcurrent } from '../lib/concurrency.ts';
 import { CountersignError, FatalError, hasCode } from '../lib/errors.ts';
 import type { BinPorts } from '../publish/bin-desk.ts';
-import { writeAndPublish, type Published } from '../publish/commit.ts';
+import { digestsAfter, writeAndPublish, type Published } from '../publish/commit.ts';
 import { expiresAt } from '../publish/plan.ts';
 import type { BacksignDesk, BacksignedBinPorts, BacksignPorts } from '../publish/prepared-files.ts';
 import { signersNamedBy } from '../publish/signers.ts';
@@ -107,7 +107,7 @@ export class Backsigner implements BacksignDesk {
   }
 
   async complete(ports: BacksignPorts, published: Published, intent: Intent): Promise<Published> {
-    const { roles, snapshot, timestamp, digests } = published;
+    const { roles, snapshot, timestamp } = published;
     const next = snapshot.edit(snapshotEditOf(intent));
     const own = (bins: readonly BinVersion[]): Promise<string[]> =>
       this.write(ports, published, intent, bins);
@@ -117,11 +117,9 @@ export class Backsigner implements BacksignDesk {
     const writers = isStaged && sharing !== undefined ? { ...alone, sharing } : alone;
     const plan = { intent, changes: [] };
     const { published: shown, written } = await writeAndPublish(writers, roles, plan, next, own, timestamp);
-    const nextDigests = digests.slice();
-    const { first } = snapshot.layout;
-    intent.bins.forEach(({ bin }, i) => (nextDigests[bin - first] = written[i] ?? ''));
     if (this.#open !== undefined) this.#open.next = this.#open.nextAfter;
-    return { roles, snapshot: next, timestamp: shown, digests: nextDigests };
+    const digests = digestsAfter(published, intent.bins, written);
+    return { roles, snapshot: next, timestamp: shown, digests };
   }
 
   async write(

@@ -59,16 +59,24 @@ export async function complete(
   { intent, changes, pages }: Plan,
   bins: BinSession,
 ): Promise<Published> {
-  const { roles, snapshot, timestamp, digests } = before;
+  const { roles, snapshot, timestamp } = before;
   const next = snapshot.edit(snapshotEditOf(intent));
   const own = (members: readonly BinVersion[]): Promise<readonly string[]> =>
     bins.write(roles, binsToWrite(before, { intent: { ...intent, bins: members }, changes }));
   const plan = { intent, changes, ...(pages === undefined ? {} : { pages }) };
   const { published, written } = await writeAndPublish(ports, roles, plan, next, own, timestamp);
-  const nextDigests = digests.slice();
-  const { first } = snapshot.layout;
-  intent.bins.forEach(({ bin }, i) => (nextDigests[bin - first] = written[i] ?? ''));
-  return { roles, snapshot: next, timestamp: published, digests: nextDigests };
+  return { roles, snapshot: next, timestamp: published, digests: digestsAfter(before, intent.bins, written) };
+}
+
+/** The digests of all bins once `written[i]` is that of `bins[i]`. */
+export function digestsAfter(
+  { digests, snapshot }: Pick<Published, 'digests' | 'snapshot'>,
+  bins: readonly BinVersion[],
+  written: readonly string[],
+): readonly string[] {
+  const after = digests.slice();
+  bins.forEach(({ bin }, i) => (after[bin - snapshot.layout.first] = written[i] ?? ''));
+  return after;
 }
 
 /** Writes the bins of a publication by `own`, or with the help of others, and makes `next` public after all of them. */

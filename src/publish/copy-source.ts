@@ -145,8 +145,10 @@ export class CopySource {
 
   /** Whether the store has pages of a simple index. */
   async hasPages(): Promise<boolean> {
-    for await (const object of this.#ports.from.list(`${TARGETS_PREFIX}simple/`)) return object.size >= 0;
-    return false;
+    const pages = this.#ports.from.list(`${TARGETS_PREFIX}simple/`)[Symbol.asyncIterator]();
+    const first = await pages.next();
+    await pages.return?.();
+    return first.done !== true;
   }
 
   /**

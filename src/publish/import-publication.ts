@@ -11,7 +11,14 @@ import { parseTimestamp } from '../tuf/parse-timestamp.ts';
 import { parseVersionedName } from '../tuf/layout.ts';
 import type { Batch } from './batch.ts';
 import type { BinSession } from './bin-desk.ts';
-import { binsToWrite, sealHead, writeSnapshot, type CommitPorts, type Published } from './commit.ts';
+import {
+  binsToWrite,
+  digestsAfter,
+  sealHead,
+  writeSnapshot,
+  type CommitPorts,
+  type Published,
+} from './commit.ts';
 import { rolesAfter, type ImportStep } from './import.ts';
 import { publicFile, storedFile, told } from './key-use.ts';
 import { plan, type Plan } from './plan.ts';
@@ -124,10 +131,8 @@ export async function completeImport(
     : await replaceTimestamp(store, roles, sealed, published.timestamp);
   const signed = { snapshot: storedFile(snapshotBytes), timestamp: publicFile(timestamp), bins: digests };
   told(ports, await ledger.finish(intent, changes, signed, clock.now()));
-  const nextDigests = published.digests.slice();
-  const { first } = snapshot.layout;
-  intent.bins.forEach(({ bin }, i) => (nextDigests[bin - first] = digests[i] ?? ''));
-  return { roles, snapshot, timestamp, digests: nextDigests };
+  const after = digestsAfter({ digests: published.digests, snapshot }, intent.bins, digests);
+  return { roles, snapshot, timestamp, digests: after };
 }
 
 function sharesNoKey(before: RoleTrust, after: RoleTrust): boolean {
