@@ -1,4 +1,5 @@
 // npm run test:interop: the real clients against the real programs. What cannot be installed is skipped by name.
+// `npm run test:interop -- PART…` does only those parts: the times in docs/ are those of a run without the others.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -38,7 +39,14 @@ interface Scenario {
 /** With SLOW=1: every client at every size, and the pages in docs/ are written from the run. */
 const SLOW = process.env['SLOW'] === '1';
 
+const PARTS = ['renewal', 'matrix', 'attacks', 'clients', 'servers', 'speed', 'chaos', 'node'] as const;
+type Part = (typeof PARTS)[number];
+
 const ALL_CLIENTS: Component = { name: 'all TUF clients', program: process.execPath, reason: '' };
+
+const asked = process.argv.slice(2);
+const stranger = asked.find((name) => !PARTS.some((part) => part === name));
+if (stranger !== undefined) throw new Error(`${stranger} is none of ${PARTS.join(', ')}`);
 
 const folder = await mkdtemp(path.join(tmpdir(), 'countersign-interop-'));
 /** Of the matrix, so far. */
@@ -50,31 +58,43 @@ try {
   // All of them first: a suite installs what is not there, and two that run at once would install the same.
   const everyone = await contenders();
   const pip = await installPip();
-  const servers = { postgres: await postgresServer(), openBao: await installOpenBao() };
   // Alone, because it says how many bins must be due at the same moment.
-  await perform(python, [
-    {
-      what: '16384 bins, renewal under load',
-      work: (program) => renewalUnderLoad({ python: program, folder }, 16_384),
-    },
-  ]);
-  await Promise.all([clients(everyone, python), servicesAround(servers, pip, python)]);
+  await part('renewal', () =>
+    perform(python, [
+      {
+        what: '16384 bins, renewal under load',
+        work: (program) => renewalUnderLoad({ python: program, folder }, 16_384),
+      },
+    ]),
+  );
+  await Promise.all([clients(everyone, python), part('servers', () => servicesAround(pip, python))]);
   // Alone as well: their figures are times.
-  await perform(ALL_CLIENTS, [{ what: 'time of a refresh', work: speed }]);
-  const { postgres, openBao } = servers;
-  await perform(postgres.program === undefined ? postgres : openBao, [
-    { what: 'three nodes, all servers, faults', work: chaosSuite },
-  ]);
-  const what = SLOW ? 'npm test' : 'npm test, what meets the runtime';
-  await perform(await newestNode(), [{ what, work: (node) => suiteOnNode(node, SLOW) }]);
+  await part('speed', () => perform(ALL_CLIENTS, [{ what: 'time of a refresh', work: speed }]));
+  await part('chaos', chaos);
+  await part('node', async () => {
+    const what = SLOW ? 'npm test' : 'npm test, what meets the runtime';
+    await perform(await newestNode(), [{ what, work: (node) => suiteOnNode(node, SLOW) }]);
+  });
 } finally {
   await rm(folder, { recursive: true, force: true });
 }
 say(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
 process.exitCode = counts.failed === 0 ? 0 : 1;
 
+async function part(name: Part, work: () => Promise<void>): Promise<void> {
+  if (asked.length === 0 || asked.includes(name)) await work();
+}
+
 /** One client after the other, which leaves a core to the servers. */
 async function clients(everyone: readonly Contender[], python: Component): Promise<void> {
+  await part('matrix', () => matrix(everyone, python));
+  await part('attacks', () =>
+    perform(ALL_CLIENTS, [{ what: 'attacks', work: () => runAttacks(path.join(folder, 'attacks')) }]),
+  );
+  await part('clients', () => suitesOfClients(everyone));
+}
+
+async function matrix(everyone: readonly Contender[], python: Component): Promise<void> {
   for (const bins of SIZES) {
     // The largest in the older form takes ten minutes: tough reads every bin.
     const formats = SLOW || bins < 16_384 ? FORMATS : FORMATS.slice(0, 1);
@@ -89,7 +109,9 @@ async function clients(everyone: readonly Contender[], python: Component): Promi
   if (SLOW && rows.length === SIZES.length * FORMATS.length * everyone.length) {
     await writePart('matrix', matrixText(rows));
   }
-  await perform(ALL_CLIENTS, [{ what: 'attacks', work: () => runAttacks(path.join(folder, 'attacks')) }]);
+}
+
+async function suitesOfClients(everyone: readonly Contender[]): Promise<void> {
   for (const { component: client } of everyone) {
     const isOlderMajor = client.name === 'python-tuf 6.0.0' || client.name === 'tuf-js 5.0.1';
     await perform(client, [
@@ -105,11 +127,8 @@ async function clients(everyone: readonly Contender[], python: Component): Promi
 }
 
 /** What stands around a service: stores, ledgers, keys, mirrors, installers; one after the other. */
-async function servicesAround(
-  { postgres, openBao }: { readonly postgres: Component; readonly openBao: Component },
-  pip: Component,
-  python: Component,
-): Promise<void> {
+async function servicesAround(pip: Component, python: Component): Promise<void> {
+  const postgres = await postgresServer();
   await perform({ ...ALL_CLIENTS, name: 'SeaweedFS 4.48' }, [
     { what: 'S3 store, whole service', work: otherSuites },
   ]);
@@ -117,7 +136,7 @@ async function servicesAround(
     { what: 'ledger, whole service', work: () => namedSuites('postgres-') },
     { what: 'bulk work of three nodes', work: () => namedSuites('shared-work') },
   ]);
-  await perform(openBao, [
+  await perform(await installOpenBao(), [
     { what: 'transit, KV, whole service', work: () => namedSuites('vault-signer', 'signer-service') },
   ]);
   await perform(await installNginx(), [
@@ -135,6 +154,13 @@ async function servicesAround(
   await perform(await installPypiServer(), [
     { what: 'back-signing of real wheels', work: () => namedSuites('backsign-sources') },
   ]);
+}
+
+/** Needs two servers: named by the one that is missing. */
+async function chaos(): Promise<void> {
+  const postgres = await postgresServer();
+  const needed = postgres.program === undefined ? postgres : await installOpenBao();
+  await perform(needed, [{ what: 'three nodes, all servers, faults', work: chaosSuite }]);
 }
 
 async function matrixOf(

@@ -9,13 +9,13 @@ import type { SpeedFigures } from './speed/speed.ts';
 
 export const INTEROP_PAGE = 'docs/interop.md';
 
-export type Part = 'matrix' | 'speed';
+export type PagePart = 'matrix' | 'speed';
 
-const begin = (part: Part): string => `<!-- ${part}: written by npm run test:interop -->`;
-const end = (part: Part): string => `<!-- end of ${part} -->`;
+const begin = (part: PagePart): string => `<!-- ${part}: written by npm run test:interop -->`;
+const end = (part: PagePart): string => `<!-- end of ${part} -->`;
 
 /** Puts `text` between the marks of a part. */
-export async function writePart(part: Part, text: string): Promise<void> {
+export async function writePart(part: PagePart, text: string): Promise<void> {
   const file = inCheckout(INTEROP_PAGE);
   const page = await readFile(file, 'utf8');
   const [from, to] = [page.indexOf(begin(part)), page.indexOf(end(part))];
