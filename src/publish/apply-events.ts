@@ -93,7 +93,9 @@ function refuse(change: Change, current: Statement): Refusal | undefined {
 }
 
 function describe({ length, hashes, custom }: TargetFile): string {
-  const extra = custom === undefined ? '' : ` and custom ${canonicalJson(custom).slice(0, 200)}`;
+  // Cut between two characters: half of one has no canonical JSON, and the reason is a part of the intent.
+  const extra =
+    custom === undefined ? '' : ` and custom ${canonicalJson(custom).slice(0, 200).toWellFormed()}`;
   return `length ${length}, sha256 ${hashes.sha256}${extra}`;
 }
 

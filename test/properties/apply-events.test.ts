@@ -6,6 +6,7 @@ import type { AcceptedEvent, Change, TargetChange } from '../../src/ledger/ledge
 import { applyEvents } from '../../src/publish/apply-events.ts';
 import { BinRoom, MAX_SIGNED_BYTES } from '../../src/publish/bin-room.ts';
 import { BinLayout } from '../../src/tuf/bins.ts';
+import { canonicalJson } from '../../src/tuf/canonical-json.ts';
 import type { TargetFile } from '../../src/tuf/metadata.ts';
 import { NaiveCatalogue } from '../support/public-state.ts';
 import { targetOf } from '../support/repository.ts';
@@ -80,6 +81,16 @@ test('the reason of a rejection names both sides', () => {
   ]);
   expect(rejected[0]?.reason).toContain(targetOf('x').hashes.sha256);
   expect(rejected[0]?.reason).toContain(targetOf('yy').hashes.sha256);
+});
+
+test.each([0, 1])('a reason is whole characters, wherever custom data are cut (%i before)', (before) => {
+  const custom = { note: 'x'.repeat(before) + '😀'.repeat(150) };
+  const published = { ...targetOf('x'), custom };
+  const event = accepted([{ op: 'add', path: 'a', target: { ...targetOf('y'), custom } }], 0);
+  const { rejected } = applyEvents([event], () => published);
+  // The reason is a part of the intent, whose digest is that of its canonical JSON: half a character has none.
+  expect(() => canonicalJson(rejected[0]?.reason ?? null)).not.toThrow();
+  expect(rejected).toMatchObject([{ code: 'target-exists' }]);
 });
 
 test('no list of events takes a bin beyond its limit, and what is smaller is never refused', () => {
