@@ -106,9 +106,12 @@ async function readRoot({ context }: Session, name: string): Promise<Uint8Array>
 /** Until somebody stops it; a check that fails is told like any other, and is not the last one. */
 async function watchOn(session: Session, watch: Watch, rules: WatchRules, everyMs: number): Promise<Answer> {
   const { clock, stdout, stopRequested } = session.context;
-  const stop = stopRequested().then(() => true);
+  const stop = new AbortController();
+  void stopRequested().then(() => {
+    stop.abort();
+  });
   let status: Answer['status'] = 0;
-  for (let stopped = false; !stopped;) {
+  do {
     try {
       const report = await watch.check(rules);
       const due = reasons(report, rules);
@@ -127,8 +130,8 @@ async function watchOn(session: Session, watch: Watch, rules: WatchRules, everyM
       );
       status = failure.status;
     }
-    stopped = await Promise.race([stop, clock.sleep(everyMs).then(() => false)]);
-  }
+    await clock.sleep(everyMs, stop.signal);
+  } while (!stop.signal.aborted);
   return { text: '', status };
 }
 

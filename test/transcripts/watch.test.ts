@@ -189,3 +189,25 @@ test('again and again: each check is a line, a repository that goes back is seen
   ]);
   expect(run.status).toBe(1);
 });
+
+test('who is asked to stop does not wait for the next check', async () => {
+  const { cwd, args } = await watched();
+  const clock = new ManualClock(FOUNDED_AT + HOUR_MS);
+  let asleep = 0;
+  const counting: Clock = {
+    now: () => clock.now(),
+    sleep: async (ms, signal) => {
+      asleep += 1;
+      await clock.sleep(ms, signal);
+      asleep -= 1;
+    },
+  };
+  let stop = (): void => undefined;
+  const stopped = new Promise<void>((resolve) => (stop = resolve));
+  const run = await command(cwd, [...args, '--every', '1d', '--bins', '1'], counting, stopped, (text) => {
+    if (text.endsWith('\n')) setImmediate(stop);
+  });
+  expect(run).toMatchObject({ status: 0, out: '2026-03-01T13:00:00.000Z good\n' });
+  // A timer that runs on keeps the process for as long.
+  expect(asleep).toBe(0);
+});
