@@ -23,6 +23,7 @@ import { LiveCatalogue } from './publish/live-catalogue.ts';
 import { Publisher } from './publish/publisher.ts';
 import type { PublisherStatus } from './publish/status.ts';
 import { PublicationWaiter } from './publish/waiter.ts';
+import { publishSettings } from './publish-settings.ts';
 import type { Secrets } from './secrets.ts';
 
 /** Bins that back-signing adds files to in one publication: uploads wait for half a second at 1,000 targets a bin. */
@@ -62,11 +63,7 @@ export async function startService(config: Config, secrets: Secrets, runtime: Ru
   const waiter = new PublicationWaiter(ledger, clock);
   const draining = new AbortController();
   const stopping = new AbortController();
-  const settings = {
-    ...config.publish,
-    lifetimes: config.lifetimes,
-    renderPages: config.simpleIndex === 'render',
-  };
+  const settings = publishSettings(config);
   const threads = openBinThreads(config);
   const bins = binsOnThreads(threads);
   const backsign = new Backsigner({ crew: crewOfThreads(threads), binsAtOnce: BACKSIGNED_AT_ONCE });

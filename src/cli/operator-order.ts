@@ -12,6 +12,7 @@ import { Publisher } from '../publish/publisher.ts';
 import { PublicationWaiter } from '../publish/waiter.ts';
 import { openLedger, openSigners, openStore } from '../open-ports.ts';
 import { openBinThreads } from '../open-threads.ts';
+import { publishSettings } from '../publish-settings.ts';
 import type { Session } from './session.ts';
 
 /** Milliseconds between two looks at the order. */
@@ -91,7 +92,7 @@ async function publishUntilSettled(
       store: await openStore(config, session.context),
       clock,
       log: silentLogger(),
-      settings: { ...config.publish, lifetimes: config.lifetimes },
+      settings: publishSettings(config),
       metrics: createMetrics(),
       waiter: new PublicationWaiter(ledger, clock),
       bins: binsOnThreads(threads),

@@ -1,10 +1,12 @@
 // A complete signed index from one directory and one process: files come in as events, installers get pages and files,
 // a verifying client the same bytes, and the proxy serves both to who cannot verify.
-import { appendFile, mkdir, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { makeWheel } from '../../src/demo/wheel.ts';
+import { openSqliteLedger } from '../../src/ledger/sqlite-ledger.ts';
 import { sha256Hex } from '../../src/lib/bytes.ts';
+import { systemClock } from '../../src/lib/clock.ts';
 import { rehearse, runCommand, startService } from '../support/service-process.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
@@ -74,4 +76,24 @@ test('bucket and countersign are an index', async () => {
   await service.ended;
   const checked = await runCommand(folder, ['fsck']);
   expect(checked.how, checked.stdout).toBe(0);
+}, 120_000);
+
+test('an order that is carried out while no service runs renders pages too', async () => {
+  const folder = await tempDir();
+  await rehearse(folder, 16);
+  await appendFile(path.join(folder, 'countersign.yaml'), '\nsimple-index: render\n');
+  expect((await runCommand(folder, ['bootstrap', 'bundle.json'])).how).toBe(0);
+  // What a service had accepted when it was stopped.
+  const file = 'packages/my_demo-1.0-py3-none-any.whl';
+  const target = { length: 4, hashes: { sha256: sha256Hex('demo') } };
+  const ledger = await openSqliteLedger(path.join(folder, 'ledger.db'));
+  await ledger.append([{ id: 'waits', changes: [{ op: 'add', path: file, target }] }], systemClock.now());
+  await ledger.close();
+  const renewed = await runCommand(folder, ['renew']);
+  expect(renewed.how, renewed.stderr).toBe(0);
+  const pages = await readdir(path.join(folder, 'repository/targets/simple/my-demo'));
+  expect(pages.map((name) => name.split('.').slice(1).join('.')).sort()).toEqual([
+    'index.html',
+    'index.json',
+  ]);
 }, 120_000);
