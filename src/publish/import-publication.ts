@@ -171,4 +171,4 @@ async function overwriteTimestamp({ store }: CommitPorts, file: SealedFile): Pro
 }
 
 /** Bytes: what a stranger left there may be larger than what clients read. */
-const MAX_STRANGE_TIMESTAMP_BYTES = 64 * 1024 * 1024;
+export const MAX_STRANGE_TIMESTAMP_BYTES = 64 * 1024 * 1024;

@@ -21,6 +21,7 @@ import { plan, type Plan } from './plan.ts';
 import type { BacksignDesk } from './prepared-files.ts';
 import { readPublicState } from './public-state.ts';
 import { checkRoom, completePreparation, rebinSources } from './rebin-publication.ts';
+import { overwritingStore } from './overwriting-store.ts';
 import { recover } from './recover.ts';
 import { RenewalTable } from './renewals.ts';
 import type { PublishSettings } from './settings.ts';
@@ -104,7 +105,8 @@ export class Term {
     if (unfinished !== undefined) {
       ports.log.info({ snapshot: head.snapshot }, 'completing an unfinished publication');
       told(ports, await ports.ledger.announce(lease.epoch, 'resumed', unfinished, ports.clock.now()));
-      published = await finish(ports, published, unfinished).catch(async (error: unknown) => {
+      const store = compromise === undefined ? ports.store : overwritingStore(ports.store);
+      published = await finish({ ...ports, store }, published, unfinished).catch(async (error: unknown) => {
         await checkUnfinished(ports.history, head, error);
         throw error;
       });

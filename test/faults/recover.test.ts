@@ -3,6 +3,8 @@
 import { describe, expect, test } from 'vitest';
 import { compareWith } from '../../src/publish/comparison.ts';
 import { applyDecisions, readDecisions, writeDecisions } from '../../src/publish/decisions.ts';
+import { takeLease } from '../../src/publish/lease.ts';
+import { Term } from '../../src/publish/term.ts';
 import { metadataFile, splitMetadataFile } from '../../src/tuf/metadata-file.ts';
 import { BinDocument } from '../../src/tuf/bin-document.ts';
 import { versionedName } from '../../src/tuf/layout.ts';
@@ -125,6 +127,41 @@ describe('the thief has the key and the bucket', () => {
       ['b/2', false],
       ['d/4', false],
     ]);
+  });
+});
+
+describe('a publication was committed when the theft was noticed', () => {
+  test.each([
+    ['the thief left a timestamp of his own', true],
+    ['the process died', false],
+  ])('%s: it is completed before the new key signs', async (_, thief) => {
+    const repository = await prepared();
+    const { store, ledger, ports, clock } = repository;
+    const term = await Term.begin(ports, await takeLease(ledger, clock, ports));
+    await accept(repository, [{ op: 'add', path: 'd/4', target: targetOf('d/4') }]);
+    const before = await read(repository, 'metadata/timestamp.json');
+    const foreign = await steal(repository, 'a/1', EVIL);
+    await expect(term.publish()).rejects.toMatchObject({ code: 'immutable-conflict' });
+    expect(await ledger.head()).toMatchObject({ snapshot: 3, unfinished: { snapshot: 3 } });
+    for (const name of foreign) store.tamper(name, undefined);
+    if (!thief) store.tamper('metadata/timestamp.json', Buffer.from(before));
+
+    const next = throwawaySigner(9);
+    const plan = { now: clock.now(), online: [next] };
+    const bundle = await nextBundle(repository.bundle, repository.offlineKeys, plan);
+    const order = await ledger.placeOrder('import-compromised', bundleText(bundle), clock.now());
+    // Only the key by which it was committed can complete it.
+    await expect(publishAll({ ports: { ...ports, signer: next } })).rejects.toMatchObject({
+      code: 'key-mismatch',
+      message: expect.stringContaining('until the publication is completed') as string,
+    });
+    await publishAll({ ports: { ...ports, signer: next, nextSigner: repository.signer } });
+    expect(await ledger.orderState(order)).toEqual({ state: 'done', snapshot: 4 });
+    await publishPaths({ ...repository, ports: { ...ports, signer: next } }, ['e/5']);
+    await expectSound(repository);
+    const { targets } = await publicState(store, ports);
+    expect(Object.keys(targets)).toEqual(['a/1', 'b/2', 'c/3', 'd/4', 'e/5']);
+    expect(JSON.stringify(targets)).not.toContain(EVIL.hashes.sha256);
   });
 });
 

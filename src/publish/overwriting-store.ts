@@ -1,0 +1,16 @@
+// The store of a repository whose online key was stolen. What stands in timestamp.json may be the thief's: whatever it is,
+// it does not keep a publication that was committed before the theft was noticed from being completed.
+import type { ObjectStore } from '../storage/store.ts';
+import { MAX_STRANGE_TIMESTAMP_BYTES } from './import-publication.ts';
+
+/** `store`, in which `replace` without a token replaces whatever is there. */
+export function overwritingStore(store: ObjectStore): ObjectStore {
+  return {
+    get: (name, maxBytes) => store.get(name, maxBytes),
+    putImmutable: (name, bytes) => store.putImmutable(name, bytes),
+    replace: async (name, bytes, token) =>
+      store.replace(name, bytes, token ?? (await store.get(name, MAX_STRANGE_TIMESTAMP_BYTES))?.token),
+    list: (prefix) => store.list(prefix),
+    remove: (name) => store.remove(name),
+  };
+}
