@@ -129,7 +129,8 @@ export async function surveyBins(
       // Most bins are empty, and then nothing has to be compared.
       return base.size === 0 || additions(base, await entries(indexed), left).size > 0;
     } catch (error) {
-      if (!hasCode(error, 'bin-altered')) throw error;
+      // Nothing is committed yet: this order is refused in the end, and uploads do not wait for it.
+      if (!hasCode(error, 'bin-altered', 'backsign-state')) throw error;
       problems.push({ code: error.code, message: error.message });
       return false;
     }

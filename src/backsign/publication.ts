@@ -70,7 +70,9 @@ export class Backsigner implements BacksignDesk {
       open = await this.#openOrder(order, ports, published);
       await followRemovals(open, history);
     } catch (error) {
-      if (!hasCode(error, 'backsign-state')) throw error;
+      // The last one: a list of bins that somebody has exchanged.
+      if (!hasCode(error, 'backsign-state', 'metadata-too-large')) throw error;
+      this.#open = undefined;
       log.error({ order: order.number, code: error.code }, `back-signing refused: ${error.message}`);
       await ledger.settleOrder(
         order.number,
@@ -241,7 +243,11 @@ function binPorts({ store, signer, nextSigner }: BacksignedBinPorts, { roles }: 
 /** An upload that was published and removed again is newer than the list, which still names it. */
 async function followRemovals(open: OpenOrder, history: History): Promise<void> {
   for (;;) {
-    const publications = await history.changes(open.seen, CHANGES_AT_ONCE);
+    const publications = await history.changes(open.seen, CHANGES_AT_ONCE).catch((error: unknown) => {
+      if (!hasCode(error, 'changes-expired')) throw error;
+      const message = `nobody can tell which files were removed since they were read: ${error.message}; begin again in a new folder`;
+      throw new CountersignError('backsign-state', message, { cause: error });
+    });
     for (const { snapshot, changes } of publications) {
       for (const { op, path } of changes) {
         if (op === 'removed') open.removed.add(path);

@@ -1,7 +1,7 @@
 // What a bin gets, read from the store (./staging.ts), which is not trusted.
 import { sha256Hex } from '../lib/bytes.ts';
-import { CountersignError } from '../lib/errors.ts';
-import type { ObjectStore } from '../storage/store.ts';
+import { CountersignError, hasCode } from '../lib/errors.ts';
+import type { ObjectStore, StoredObject } from '../storage/store.ts';
 import { stagedName } from '../tuf/layout.ts';
 import type { IndexedBin } from './indexed-bin.ts';
 
@@ -12,9 +12,32 @@ export async function stagedEntries(
   { bin, bytes: length, sha256 }: IndexedBin,
 ): Promise<Buffer> {
   const name = stagedName(digest, String(bin));
-  const { bytes } = (await store.get(name, length)) ?? {};
+  const { bytes } = (await getStaged(store, name, length)) ?? {};
   checkStaged(name, bytes, sha256);
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/**
+ * An object that was staged, at most as long as it was then.
+ * @throws CountersignError `backsign-state` when it is longer; `store-unavailable`.
+ */
+async function getStaged(
+  store: Pick<ObjectStore, 'get'>,
+  name: string,
+  length: number,
+): Promise<StoredObject | undefined> {
+  try {
+    return await store.get(name, length);
+  } catch (error) {
+    if (!hasCode(error, 'metadata-too-large')) throw error;
+    throw new CountersignError(
+      'backsign-state',
+      `${name} in the store is not what was ordered: ${error.message}`,
+      {
+        cause: error,
+      },
+    );
+  }
 }
 
 /**

@@ -1,10 +1,11 @@
 // Back-signing that nodes share: what one computer has sorted lies in the store, every node signs some of the bins, some of
 // them die or are lied to by the store, and the repository is the one that a single node would have made.
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { crewOfOne } from '../../src/backsign/crew.ts';
 import type { BacksignOrder } from '../../src/backsign/order.ts';
 import { Backsigner } from '../../src/backsign/publication.ts';
 import { stage, unstage } from '../../src/backsign/staging.ts';
+import type { OrderState } from '../../src/ledger/ledger.ts';
 import type { SharedWork } from '../../src/ledger/shared-work.ts';
 import { ledgerLines } from '../../src/publish/audit-chain.ts';
 import { verifyAudit } from '../../src/publish/audit-verify.ts';
@@ -12,7 +13,15 @@ import { stagedName } from '../../src/tuf/layout.ts';
 import { expectSound, violationsOf } from '../support/oracle.ts';
 import { publicState } from '../support/public-state.ts';
 import { eventually, startPublisher, type PublisherProcess } from '../support/publisher-process.ts';
-import { FOUNDED_AT, foundRepository } from '../support/repository.ts';
+import {
+  accept,
+  FOUNDED_AT,
+  foundRepository,
+  publishAll,
+  publishPaths,
+  targetOf,
+  type TestRepository,
+} from '../support/repository.ts';
 import { RunningClock } from '../support/running-clock.ts';
 import { helpersIn, sharesOf, startHelper, type SharingScene } from '../support/sharing-nodes.ts';
 import { pathsOf, sortedFiles } from '../support/sorted-files.ts';
@@ -157,4 +166,59 @@ test('an order whose list of bins is not the one that was ordered is refused, an
   );
   await publisher.stop();
   expect(await repository.ledger.orderState(order)).toMatchObject({ code: 'backsign-state' });
+});
+
+describe('an order that cannot be carried out is refused, and uploads do not wait for it', () => {
+  /** Every bin holds something already, so what is prepared is compared with it before anything is committed. */
+  async function ordered(
+    before: (repository: TestRepository, digest: string) => Promise<void>,
+  ): Promise<OrderState> {
+    const repository = await foundRepository();
+    const { ledger, store, clock, ports } = repository;
+    await publishPaths(repository, pathsOf(200));
+    const { folder, prepared } = await sortedFiles(16, 400);
+    const { digest } = prepared;
+    const staged = await stage({ store, folder, prepared, crew: crewOfOne() }, clock.now(), () => undefined);
+    await before(repository, digest);
+    const content = { staged, digest, since: 1 } satisfies BacksignOrder;
+    const order = await ledger.placeOrder('backsign', JSON.stringify(content), clock.now());
+    await accept(repository, [{ op: 'add', path: 'new', target: targetOf('new') }]);
+    const backsign = new Backsigner({ crew: crewOfOne(), binsAtOnce: 4 });
+    // Every other turn is left to uploads.
+    for (let turn = 0; turn < 8; turn++) await publishAll({ ports: { ...ports, backsign } });
+    expect(await ledger.backlog()).toMatchObject({ events: 0 });
+    await expectSound(repository);
+    const state = await ledger.orderState(order);
+    if (state === undefined) throw new Error('the order is unknown');
+    return state;
+  }
+
+  test.each([
+    ['is missing', undefined],
+    ['is longer than it was', Buffer.alloc(1_000_000, 'x')],
+    ['is another', Buffer.alloc(10, 'x')],
+  ])('what was prepared for the first bin %s', async (_, content) => {
+    const state = await ordered(({ store }, digest) => {
+      store.tamper(stagedName(digest, '0'), content);
+      return Promise.resolve();
+    });
+    expect(state).toMatchObject({
+      state: 'refused',
+      code: 'backsign-state',
+      reason: expect.stringContaining('/0 in the store') as string,
+    });
+  });
+
+  test('the ledger has forgotten what was removed since the files were read', async () => {
+    const state = await ordered(async (repository) => {
+      repository.clock.advance(1000);
+      await publishPaths(repository, ['later']);
+      await repository.ledger.prune(repository.clock.now());
+    });
+    expect(state).toMatchObject({
+      state: 'refused',
+      code: 'backsign-state',
+      reason: expect.stringContaining('changes after snapshot 1 are no longer kept') as string,
+    });
+  });
 });
