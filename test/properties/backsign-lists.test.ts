@@ -82,6 +82,19 @@ describe('lines', () => {
     ]);
   });
 
+  test('an object behind something else, and a number that is none in JSON, are refused', async () => {
+    const refusals = await refusalsOf([
+      line('a/good.whl'),
+      `1,"sha256":"x"}${line('a/behind-half-a-line.whl')}`,
+      `x${line('a/behind-a-letter.whl')}`,
+      line('a/zeros.whl').replace('"length":7', '"length":007'),
+      `  ${line('a/behind-blanks.whl')}`,
+    ]);
+    expect(refusals).toEqual(
+      [2, 3, 4].map((n) => expect.stringContaining(`${n}: is not acceptable JSON`) as string),
+    );
+  });
+
   test('a CSV with wrong columns, and RSTUF with another hash, are refused line by line', async () => {
     const hash = sha256Hex('x');
     expect(await refusalsOf(['path,size,sha256_digest', `a,1,${hash}`, `b,1`, `c,1,${hash},more`])).toEqual([

@@ -91,15 +91,17 @@ function parseRstufLine(line: string): Claim | string {
 }
 
 /** One member of a flat object: a key, and a string without escapes, a whole number, or a word. */
-const MEMBER = /\s*"([^"\\]*)"\s*:\s*(?:"([^"\\]*)"|(-?[0-9]{1,16})|(true|false|null))\s*([,}])/y;
+const MEMBER = /\s*"([^"\\]*)"\s*:\s*(?:"([^"\\]*)"|(-?(?:0|[1-9][0-9]{0,15}))|(true|false|null))\s*([,}])/y;
+/** How an object begins; a byte order mark before the first one has become blanks. */
+const OBJECT_BEGINS = /^\s*\{/;
 
 /** Most lists have flat lines: they are read without a tree, and a key that stands twice is still noticed. */
 function parseJsonLine(line: string): Claim | string {
   let path: string | undefined;
   let length: string | number | undefined;
   let sha256: string | undefined;
-  let at = line.indexOf('{') + 1;
-  if (at === 0) return 'is not an object';
+  let at = OBJECT_BEGINS.exec(line)?.[0].length ?? 0;
+  if (at === 0) return line.includes('{') ? parseNestedLine(line) : 'is not an object';
   for (;;) {
     MEMBER.lastIndex = at;
     const member = MEMBER.exec(line);
