@@ -2,6 +2,7 @@
 import type { Writable } from 'node:stream';
 import type { Command } from 'commander';
 import type { Clock } from '../src/lib/clock.ts';
+import { printable } from '../src/lib/printable.ts';
 import type { RandomSource } from './ceremony-key.ts';
 import type { OwnDigest } from './own-digest.ts';
 import type { Machine } from './self-check-machine.ts';
@@ -52,7 +53,7 @@ export function answer({ stdout }: CeremonyContext, command: Command, given: Cer
   if (command.optsWithGlobals<{ json?: true }>().json === true) {
     stdout.write(`${JSON.stringify(given.json, null, 2)}\n`);
   } else if (given.text !== '') {
-    stdout.write(`${given.text}\n`);
+    stdout.write(`${printable(given.text)}\n`);
   }
   if (given.status !== undefined) throw new AnsweredWithStatus(given.status);
 }

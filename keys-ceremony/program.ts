@@ -3,6 +3,7 @@
 // 1 refused, 2 wrong usage, 3 try again, 4 internal fault. One file per command in commands/.
 import { Command, CommanderError } from 'commander';
 import { CountersignError, ERRORS, messageOf, type ErrorKind } from '../src/lib/errors.ts';
+import { printable } from '../src/lib/printable.ts';
 import { VERSION } from '../src/lib/version.ts';
 import { addBuildCommand } from './commands/build.ts';
 import { addExportCommand } from './commands/export.ts';
@@ -37,7 +38,7 @@ export async function runCeremony(args: readonly string[], context: CeremonyCont
       const document = { error: { code: failure.code, message: failure.message, remedy } };
       context.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
     }
-    context.stderr.write(`countersign-ceremony: ${failure.message}\n  -> ${remedy}\n`);
+    context.stderr.write(`countersign-ceremony: ${printable(failure.message)}\n  -> ${remedy}\n`);
     return STATUS[kind];
   }
 }

@@ -14,6 +14,7 @@
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { ReadStream } from 'node:tty';
 import { CountersignError } from '../src/lib/errors.ts';
+import { printable } from '../src/lib/printable.ts';
 import { LineEditor } from './terminal-line.ts';
 import { Questions } from './terminal-questions.ts';
 import type { Choice, Terminal } from './terminal.ts';
@@ -70,7 +71,7 @@ export class TtyTerminal implements Terminal {
   }
 
   say(line: string): void {
-    this.#host.stderr.write(`${line}\n`);
+    this.#host.stderr.write(`${printable(line)}\n`);
   }
 
   async ask(question: string): Promise<string> {
@@ -115,7 +116,7 @@ export class TtyTerminal implements Terminal {
     const input = (this.#input ??= this.#open());
     await dropTypedAhead();
     if (this.#interrupted !== undefined) throw interrupted(question, this.#interrupted);
-    this.#write(`${question}: `);
+    this.#write(`${printable(question)}: `);
     input.ref();
     try {
       return await new Promise((resolve, reject) => {

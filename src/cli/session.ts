@@ -8,6 +8,7 @@ import type { LoadedConfig } from '../config.ts';
 import type { Command } from 'commander';
 import type { Clock } from '../lib/clock.ts';
 import { formatHolder, isGone, type ProcessName } from '../lib/holder.ts';
+import { printable } from '../lib/printable.ts';
 import type { LeaseTaker } from '../publish/lease.ts';
 import type { ExitStatus, Failure } from './exit.ts';
 
@@ -84,13 +85,13 @@ export class Session {
 
   /** A message on standard error, for people. */
   note(message: string): void {
-    this.context.stderr.write(`${message}\n`);
+    this.context.stderr.write(`${printable(message)}\n`);
   }
 
   answer({ json, text }: Answer): void {
     if (this.json) {
       if (json !== undefined) this.context.stdout.write(`${JSON.stringify(json, null, 2)}\n`);
-    } else if (text !== '') this.context.stdout.write(`${text}\n`);
+    } else if (text !== '') this.context.stdout.write(`${printable(text)}\n`);
   }
 
   fail({ code, message, remedy }: Failure): void {

@@ -6,6 +6,7 @@ import { httpFetcher } from '../client/http-fetcher.ts';
 import { Watch, type WatchedRole, type WatchReport, type WatchRules } from '../client/watch.ts';
 import { formatDuration, parseDuration } from '../lib/duration.ts';
 import { CountersignError, messageOf } from '../lib/errors.ts';
+import { printable } from '../lib/printable.ts';
 import { failureOf } from './exit.ts';
 import { relativeTime } from './relative-time.ts';
 import type { Answer, Perform, Session } from './session.ts';
@@ -117,7 +118,7 @@ async function watchOn(session: Session, watch: Watch, rules: WatchRules, everyM
       const due = reasons(report, rules);
       const { json } = answer(report, rules);
       const line = `${new Date(report.at).toISOString()} ${due.length === 0 ? 'good' : due.join('; ')}`;
-      stdout.write(`${session.json ? JSON.stringify(json) : line}\n`);
+      stdout.write(`${session.json ? JSON.stringify(json) : printable(line)}\n`);
       status = due.length === 0 ? 0 : 1;
     } catch (error) {
       const failure = failureOf(error);
@@ -126,7 +127,7 @@ async function watchOn(session: Session, watch: Watch, rules: WatchRules, everyM
       stdout.write(
         session.json
           ? `${JSON.stringify({ at, good: false, error: { code, message, remedy } })}\n`
-          : `${at} ${message}\n`,
+          : `${at} ${printable(message)}\n`,
       );
       status = failure.status;
     }
