@@ -25,7 +25,7 @@ export async function exportAudit(history: History, file: string, after: number)
   let handle: FileHandle | undefined;
   try {
     handle = await open(file, 'a+', 0o600);
-    const from = (await continued(handle, history, file)) ?? after;
+    const from = await continued(handle, history, file, after);
     let last = from;
     for await (const { number, text } of ledgerLines(history, from)) {
       await handle.appendFile(`${text}\n`);
@@ -41,16 +41,34 @@ export async function exportAudit(history: History, file: string, after: number)
   }
 }
 
-/** Number of the last whole record in the file; what an interrupted run left behind it is cut off. */
-async function continued(handle: FileHandle, history: History, file: string): Promise<number | undefined> {
+/** Number of the last whole record in the file, or `after`; what an interrupted run left behind it is cut off. */
+async function continued(handle: FileHandle, history: History, file: string, after: number): Promise<number> {
   const { size } = await handle.stat();
   const length = Math.min(size, TAIL_BYTES);
   const tail = Buffer.alloc(length);
   await handle.read(tail, 0, length, size - length);
   const end = tail.lastIndexOf('\n');
-  if (end < length - 1) await handle.truncate(size - length + end + 1);
-  if (end === -1) return undefined;
-  const text = tail.toString('utf8', tail.lastIndexOf('\n', end - 1) + 1, end);
+  const last = end === -1 ? after : await lastRecord(tail.subarray(0, end), history, file);
+  const torn = tail.subarray(end + 1);
+  if (torn.length === 0) return last;
+  const [next] = await history.auditLines(last, 1);
+  const isTorn = Buffer.from(next?.text ?? '')
+    .subarray(0, torn.length)
+    .equals(torn);
+  // Anything else than the beginning of the next record is somebody's, and is not thrown away.
+  if (!isTorn || (end === -1 && length < size)) {
+    throw new CountersignError(
+      'audit-broken',
+      `${file} does not end with a record of this log; it is left as it is, give a new file`,
+    );
+  }
+  await handle.truncate(size - torn.length);
+  return last;
+}
+
+/** `lines`: the end of a file, without its last line end. */
+async function lastRecord(lines: Buffer, history: History, file: string): Promise<number> {
+  const text = lines.toString('utf8', lines.lastIndexOf('\n') + 1);
   const { number } = readLine(text, file);
   const [line] = await history.auditLines(number - 1, 1);
   const hash = sha256Hex(text);

@@ -1,8 +1,10 @@
 // The log of uses of the online key against whoever has the key, the ledger or the power switch: a signature that was
 // not announced is found, and so is a record that is gone, was changed, or stands elsewhere.
 import Database from 'libsql';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { exportAudit } from '../../src/cli/audit-export.ts';
 import type { AuditLine } from '../../src/ledger/ledger.ts';
 import { openSqliteLedger } from '../../src/ledger/sqlite-ledger.ts';
 import { sha256Hex } from '../../src/lib/bytes.ts';
@@ -250,4 +252,32 @@ describe('whoever has the power switch', () => {
       }
     },
   );
+});
+
+describe('an export', () => {
+  test('goes on wherever an earlier one was interrupted', async () => {
+    const { ledger } = await published();
+    const file = join(await tempDir(), 'audit.ndjson');
+    await exportAudit(ledger, file, 0);
+    const whole = await readFile(file);
+    const second = whole.indexOf('\n') + 1;
+    for (const length of [1, second - 1, second, second + 1, whole.length - 1, whole.length]) {
+      await writeFile(file, whole.subarray(0, length));
+      await exportAudit(ledger, file, 0);
+      expect(await readFile(file), `${length} bytes`).toEqual(whole);
+    }
+  });
+
+  test.each([
+    ['has no line end at all', '{"some":"settings of another program"}'],
+    ['does not end with a line end', 'notes\nthat somebody made'],
+    ['is no log', 'notes\n'],
+    ['begins as the log does', '{"after":0,"at":"2031'],
+  ])('never touches a file that %s', async (_, content) => {
+    const { ledger } = await published();
+    const file = join(await tempDir(), 'notes');
+    await writeFile(file, content);
+    await expect(exportAudit(ledger, file, 0)).rejects.toMatchObject({ code: 'audit-broken' });
+    expect(await readFile(file, 'utf8')).toBe(content);
+  });
 });
