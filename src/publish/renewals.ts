@@ -10,11 +10,14 @@ const SLICE = 32;
 /** Bins renewed along with events: so few that the events do not notice. */
 const SLICE_BESIDE_EVENTS = 8;
 
-/** At most so many when they are late: publications may be rare (publish.min-interval-ms) and each carry events. */
+/** At most so many when they are late: the events would notice more. */
 const LATE_SLICE_BESIDE_EVENTS = 64;
 
 /** Bins renewed in a publication when an operator asked for all of them at once: about half a second of work. */
 const ORDERED_SLICE = 256;
+
+/** Slots are not quite even, and a publication may come late: more than the average is renewed. */
+const MARGIN = 1.25;
 
 /** Due bins wait for company up to this share of a cycle (11 minutes of 12 hours): a snapshot costs 0.5 MB. */
 const PATIENCE = 1 / 64;
@@ -42,13 +45,19 @@ export class RenewalTable {
   /** Bins that an operator asked to renew now. */
   readonly #ordered = new Set<number>();
   #lastEventAt = Number.NEGATIVE_INFINITY;
+  /** Bins to be renewed in each publication, at least, so that all of them have their turn in time. */
+  readonly #pace: number;
 
-  /** `states`: of all bins of one layout, ascending. */
-  constructor(states: readonly BinState[], binLifetimeMs: number) {
+  /**
+   * `states`: of all bins of one layout, ascending. `intervalMs`: milliseconds between two publications, at least
+   * (publish.min-interval-ms): where they are rare, each has to renew what comes due until the next.
+   */
+  constructor(states: readonly BinState[], binLifetimeMs: number, intervalMs = 0) {
     this.#first = states[0]?.bin ?? 0;
     this.#signedAt = Float64Array.from(states, ({ signedAt }) => signedAt);
     this.#expires = Float64Array.from(states, ({ expires }) => expires);
     this.#cycleMs = renewalAge(binLifetimeMs);
+    this.#pace = Math.ceil((states.length * intervalMs * MARGIN) / this.#cycleMs);
   }
 
   /** Notes that bins were signed at time `at`; `withEvents`: uploads are arriving. Milliseconds since the epoch. */
@@ -74,7 +83,7 @@ export class RenewalTable {
     const due = this.#list(now).filter(({ bin }) => !isHeld(bin));
     if (this.#ordered.size > 0) {
       const wanted = [...new Set([...numbers(due), ...this.#ordered])].filter((bin) => !isHeld(bin));
-      return wanted.slice(0, beside ? LATE_SLICE_BESIDE_EVENTS : ORDERED_SLICE);
+      return wanted.slice(0, Math.max(this.#pace, beside ? LATE_SLICE_BESIDE_EVENTS : ORDERED_SLICE));
     }
     const first = due[0];
     if (first === undefined) return [];
@@ -82,11 +91,11 @@ export class RenewalTable {
     const lateMs = now - first.since;
     if (beside) {
       const slice = SLICE_BESIDE_EVENTS * (1 + Math.floor(lateMs / patienceMs));
-      return numbers(due.slice(0, Math.min(slice, LATE_SLICE_BESIDE_EVENTS)));
+      return numbers(due.slice(0, Math.max(this.#pace, Math.min(slice, LATE_SLICE_BESIDE_EVENTS))));
     }
     const worthIt = due.length >= SLICE || lateMs >= patienceMs;
     const busy = now - this.#lastEventAt < BUSY_MS;
-    return worthIt ? numbers(due.slice(0, busy ? SLICE_BESIDE_EVENTS : SLICE)) : [];
+    return worthIt ? numbers(due.slice(0, Math.max(this.#pace, busy ? SLICE_BESIDE_EVENTS : SLICE))) : [];
   }
 
   /** Has every bin renewed that was signed before `time` (milliseconds since the epoch), as fast as it goes. */

@@ -82,7 +82,7 @@ export class Term {
     this.#lease = lease;
     this.#head = head;
     this.#published = published;
-    this.renewals = new RenewalTable(bins, ports.settings.lifetimes.binMs);
+    this.renewals = new RenewalTable(bins, ports.settings.lifetimes.binMs, ports.settings.minIntervalMs);
     this.nextKey = ports.nextSigner && new KeyProgress(bins, ports.nextSigner.keyid);
   }
 
@@ -230,7 +230,7 @@ export class Term {
     const { history, store, settings, nextSigner } = this.#ports;
     this.#published = (await readPublicState(history, store)).published;
     const bins = binsOf(this.#published.snapshot.layout, await history.bins());
-    this.renewals = new RenewalTable(bins, settings.lifetimes.binMs);
+    this.renewals = new RenewalTable(bins, settings.lifetimes.binMs, settings.minIntervalMs);
     this.nextKey = nextSigner && new KeyProgress(bins, nextSigner.keyid);
   }
 

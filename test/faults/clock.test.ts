@@ -3,7 +3,10 @@
 import { expect, test } from 'vitest';
 import type { Change } from '../../src/ledger/ledger.ts';
 import { parseExpires } from '../../src/tuf/lifetimes.ts';
+import { takeLease } from '../../src/publish/lease.ts';
+import { Term } from '../../src/publish/term.ts';
 import { loadOfflineRoles, loadSnapshot, loadTimestamp } from '../../src/publish/verified-reads.ts';
+import { expectSound } from '../support/oracle.ts';
 import { NaiveCatalogue, publicState, readBin } from '../support/public-state.ts';
 import { eventually, startPublisher, untilRole, untilSettled } from '../support/publisher-process.ts';
 import {
@@ -144,3 +147,18 @@ function watched(store: TestRepository['store']): TestRepository['ports']['store
     remove: (name) => store.remove(name),
   };
 }
+
+test('where publications are rare, each renews what comes due until the next', async () => {
+  const interval = DAY_MS / 4;
+  const repository = await foundRepository({ bins: 512, settings: { minIntervalMs: interval } });
+  const { clock, ledger, ports } = repository;
+  const term = await Term.begin(ports, await takeLease(ledger, clock, ports));
+  for (let turn = 0; turn < 6; turn++) {
+    clock.advance(interval);
+    await accept(repository, [{ op: 'add', path: `a/${turn}`, target: targetOf('a') }]);
+    expect((await term.publish())?.events).toHaveLength(1);
+    expect(await term.publish()).toBeUndefined();
+    expect((await earliestExpiry(repository)) - clock.now()).toBeGreaterThanOrEqual(DAY_MS / 4);
+  }
+  await expectSound(repository);
+});

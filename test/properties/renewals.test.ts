@@ -19,6 +19,8 @@ interface Options {
   readonly touched?: (now: number) => readonly number[];
   /** Bins that are not what was published: they cannot be renewed. */
   readonly held?: ReadonlySet<number>;
+  /** Milliseconds between two publications, at least: one look is one publication then. */
+  readonly intervalMs?: number;
 }
 
 /** A publisher that does nothing but renew, and publish events when there are any. */
@@ -49,7 +51,7 @@ class Simulation {
       keyids: [],
       ...state,
     }));
-    return new RenewalTable(states, binMs);
+    return new RenewalTable(states, binMs, this.#options.intervalMs);
   }
 
   /** Nothing happens for a while, then the service starts again. */
@@ -59,7 +61,7 @@ class Simulation {
   }
 
   run(ms: number): void {
-    const { stepMs, touched, held = new Set<number>() } = this.#options;
+    const { stepMs, touched, held = new Set<number>(), intervalMs } = this.#options;
     for (const end = this.now + ms; this.now < end; this.now += stepMs) {
       const events = touched?.(this.now) ?? [];
       for (;;) {
@@ -67,7 +69,7 @@ class Simulation {
         if (renewed.some((bin) => held.has(bin))) throw new Error('a bin that cannot be renewed was chosen');
         if (renewed.length > 0) this.#count(renewed.length);
         this.#sign([...new Set([...events, ...renewed])], events.length > 0);
-        if (events.length > 0 || renewed.length === 0) break;
+        if (events.length > 0 || renewed.length === 0 || intervalMs !== undefined) break;
       }
       this.#look(held);
     }
@@ -133,6 +135,23 @@ describe('a week', () => {
     expect(Math.abs(renewed - 2 * 16_384)).toBeLessThan(200);
     // Slices of 32 come in one minute or the next.
     expect(Math.max(...steady.map(([, count]) => count))).toBeLessThanOrEqual(Math.max(2 * average, 64));
+  });
+});
+
+describe('publications are rare (publish.min-interval-ms)', () => {
+  const intervals = [5 * MINUTE_MS, HOUR_MS, 6 * HOUR_MS, 12 * HOUR_MS];
+  test.each(
+    intervals.flatMap((intervalMs) => [[intervalMs, 'idle'] as const, [intervalMs, 'busy'] as const]),
+  )('every %i ms, %s: each bin is renewed in time all the same', (intervalMs, uploads) => {
+    const simulation = new Simulation({
+      bins: 16_384,
+      binMs: DAY_MS,
+      stepMs: intervalMs,
+      intervalMs,
+      ...(uploads === 'busy' ? { touched: () => [7] } : {}),
+    });
+    simulation.run(3 * DAY_MS);
+    expect(simulation.leastLeft).toBeGreaterThanOrEqual(0.25);
   });
 });
 
