@@ -134,7 +134,8 @@ export class VaultToken {
         await this.#renew(held);
       } catch {
         // The next signature says what is wrong; until the token ends there is time to try again.
-        await this.#clock.sleep(Math.min(RETRY_MS, held.ttlMs / 10), signal);
+        const hasEnded = this.#clock.now() >= held.since + held.ttlMs;
+        await this.#clock.sleep(hasEnded ? RETRY_MS : Math.min(RETRY_MS, held.ttlMs / 10), signal);
       }
     }
   }
