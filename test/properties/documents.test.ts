@@ -217,6 +217,51 @@ describe('snapshot document', () => {
     );
   });
 
+  test('whatever one byte is exchanged for, a snapshot is refused or says what any JSON parser reads in it', () => {
+    const layout = new BinLayout(64);
+    const { signed } = SnapshotDocument.first(layout, {
+      version: 12,
+      expires: '2030-01-01T00:00:00Z',
+      targetsVersion: 1,
+      binsVersion: 1,
+      bins: [{ bin: 9, version: 29 }],
+    });
+    const bytes = Buffer.from(signed);
+    const start = bytes.indexOf('"bin-');
+    let read = 0;
+    for (let at = start; at < bytes.indexOf('"bins.json"'); at++) {
+      const before = bytes[at] ?? 0;
+      // Every bit, what has the same place among digits and letters, and what stands at the edges of both.
+      for (const byte of [
+        ...[1, 2, 4, 8, 16, 32, 64, 128].map((bit) => before ^ bit),
+        ...Buffer.from('019:`afg",}'),
+      ]) {
+        if (byte === before) continue;
+        bytes[at] = byte;
+        let document;
+        try {
+          document = SnapshotDocument.parse(bytes);
+        } catch (error) {
+          if (!hasCode(error, 'metadata-invalid')) throw error;
+          continue;
+        }
+        read++;
+        const { meta } = JSON.parse(bytes.toString('latin1')) as {
+          meta: Record<string, { version: number }>;
+        };
+        const versions = layout.bins.map((bin) => [`${layout.name(bin)}.json`, document.versionOf(bin)]);
+        expect(Object.entries(meta).map(([name, { version }]) => [name, version])).toEqual([
+          ...versions,
+          ['bins.json', 1],
+          ['targets.json', 1],
+        ]);
+      }
+      bytes[at] = before;
+    }
+    // Each 1 as 3, 5 and 9.
+    expect(read).toBeGreaterThan(64 * 3);
+  });
+
   test.each([
     ['a leading zero in a version', '"version":1}', '"version":01}'],
     ['a missing bin', '"bin-2.json":{"version":1},', ''],
