@@ -88,9 +88,7 @@ export class MetadataDirectory {
 
   #replace(name: string, bytes: Uint8Array, onDisk: 'durable' | 'sooner or later'): void {
     const work = this.#file(WORK_NAME);
-    // Whatever stands there, a link too, is what a crash left or somebody put: it is not written through.
-    fs.rmSync(work, { force: true });
-    const fd = fs.openSync(work, 'wx', 0o644);
+    const fd = createNow(work);
     try {
       fs.writeFileSync(fd, bytes);
       if (onDisk === 'durable') fs.fsyncSync(fd);
@@ -118,6 +116,17 @@ function readNow(file: string): Uint8Array | undefined {
   } catch (error) {
     if (osCode(error) === 'ENOENT') return undefined;
     throw error;
+  }
+}
+
+/** A new file. Whatever stands there, a link too, is what a crash left or somebody put: it is not written through. */
+function createNow(file: string): number {
+  try {
+    return fs.openSync(file, 'wx', 0o644);
+  } catch (error) {
+    if (osCode(error) !== 'EEXIST') throw error;
+    fs.unlinkSync(file);
+    return fs.openSync(file, 'wx', 0o644);
   }
 }
 

@@ -35,15 +35,18 @@ const SCHEMES = new Map<string, Scheme>([
   ['rsassa-pss-sha512', rsa('sha512', constants.RSA_PKCS1_PSS_PADDING)],
 ]);
 
-/** DER prefixes of a SubjectPublicKeyInfo: Ed25519 (RFC 8410), an uncompressed point of P-256 (RFC 5480). */
-const ED25519_SPKI = Buffer.from('302a300506032b6570032100', 'hex');
-const P256_SPKI = Buffer.from('3059301306072a8648ce3d020106082a8648ce3d030107034200', 'hex');
+/** DER prefixes of a SubjectPublicKeyInfo, in hex: Ed25519 (RFC 8410), an uncompressed point of P-256 (RFC 5480). */
+const ED25519_SPKI = '302a300506032b6570032100';
+const P256_SPKI = '3059301306072a8648ce3d020106082a8648ce3d030107034200';
 
 interface Usable {
   readonly node: KeyObject;
   readonly scheme: Scheme;
   readonly identity: string;
 }
+
+/** Bytes; a signature of a shorter message is verified at once: sending it to a thread of the pool would take longer. */
+const MIN_POOLED_BYTES = 8192;
 
 export class ClientKey {
   readonly #keytype: string;
@@ -73,41 +76,60 @@ export class ClientKey {
     if (usable === null || !/^(?:[0-9a-fA-F]{2}){1,1024}$/.test(signatureHex)) return Promise.resolve(false);
     const { node, scheme } = usable;
     const key = { key: node, ...(scheme.padding === undefined ? {} : { padding: scheme.padding }) };
+    const signature = Buffer.from(signatureHex, 'hex');
     return new Promise((resolve) => {
-      nodeVerify(scheme.digest, message, key, Buffer.from(signatureHex, 'hex'), (error, valid) => {
-        resolve(error === null && valid);
-      });
+      if (message.length >= MIN_POOLED_BYTES) {
+        nodeVerify(scheme.digest, message, key, signature, (error, valid) => {
+          resolve(error === null && valid);
+        });
+        return;
+      }
+      try {
+        resolve(nodeVerify(scheme.digest, message, key, signature));
+      } catch {
+        resolve(false);
+      }
     });
   }
 
   #import(): Usable | null {
     if (this.#usable !== undefined) return this.#usable;
     const scheme = SCHEMES.get(this.#scheme);
-    const node = scheme?.keytypes.includes(this.#keytype) === true ? importKey(this.#value) : undefined;
+    const key = scheme?.keytypes.includes(this.#keytype) === true ? importKey(this.#value) : undefined;
     this.#usable =
-      scheme !== undefined && node !== undefined && scheme.fits(node)
-        ? { node, scheme, identity: node.export({ type: 'spki', format: 'der' }).toString('hex') }
-        : null;
+      scheme !== undefined && key !== undefined && scheme.fits(key.node) ? { ...key, scheme } : null;
     return this.#usable;
   }
 }
 
-function importKey(value: string): KeyObject | undefined {
+type ImportedKey = Pick<Usable, 'node' | 'identity'>;
+
+function importKey(value: string): ImportedKey | undefined {
   try {
-    if (/^[0-9a-fA-F]{64}$/.test(value)) return spki(ED25519_SPKI, value);
-    if (/^04[0-9a-fA-F]{128}$/.test(value)) return spki(P256_SPKI, value);
+    if (/^[0-9a-fA-F]{64}$/.test(value)) return ed25519(value);
+    if (/^04[0-9a-fA-F]{128}$/.test(value)) return p256(value);
     // createPublicKey would also take a private key or a certificate.
-    if (/^\s*-----BEGIN (?:RSA )?PUBLIC KEY-----/.test(value)) return createPublicKey(value);
+    if (/^\s*-----BEGIN (?:RSA )?PUBLIC KEY-----/.test(value)) {
+      const node = createPublicKey(value);
+      return { node, identity: node.export({ type: 'spki', format: 'der' }).toString('hex') };
+    }
   } catch {
     // Not a key: see above.
   }
   return undefined;
 }
 
-function spki(prefix: Buffer, hex: string): KeyObject {
-  return createPublicKey({
-    key: Buffer.concat([prefix, Buffer.from(hex, 'hex')]),
-    format: 'der',
-    type: 'spki',
-  });
+/** As a JWK: OpenSSL looks for a decoder of DER for longer than it verifies. The identity is that of the same key in PEM. */
+function ed25519(hex: string): ImportedKey {
+  const x = Buffer.from(hex, 'hex').toString('base64url');
+  const node = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
+  return { node, identity: ED25519_SPKI + hex.toLowerCase() };
+}
+
+function p256(point: string): ImportedKey {
+  const identity = P256_SPKI + point.toLowerCase();
+  return {
+    node: createPublicKey({ key: Buffer.from(identity, 'hex'), format: 'der', type: 'spki' }),
+    identity,
+  };
 }
