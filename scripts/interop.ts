@@ -181,11 +181,12 @@ async function speed(): Promise<string> {
   // A refresh of tuf-js at this size does not end within 200 seconds.
   const figures = await measureSpeed(path.join(folder, 'speed'), SLOW);
   if (SLOW) await writePart('speed', speedText(figures));
-  const times = [figures.own, ...figures.others].map(({ client, firstMs, laterMs, absent }) => {
-    const ms = laterMs ?? firstMs;
-    return ms === undefined ? `${client} ${absent ?? '–'}` : `${client} ${ms.toFixed(0)} ms`;
-  });
-  return times.join(', ');
+  const times = [figures.own, ...figures.others].map(({ client, firstMs, laterMs, absent }) =>
+    firstMs === undefined
+      ? `${client} ${absent ?? '–'}`
+      : `${client} ${firstMs.toFixed(0)} ms, then ${laterMs?.toFixed(0) ?? '–'} ms`,
+  );
+  return times.join('; ');
 }
 
 async function perform({ name, program, reason }: Component, scenarios: readonly Scenario[]): Promise<void> {

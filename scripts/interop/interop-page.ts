@@ -35,22 +35,24 @@ export function matrixText(rows: readonly MatrixRow[]): string {
   return tables.join('\n');
 }
 
-export function speedText({ bins, targetsPerBin, bytes, own, others }: SpeedFigures): string {
-  const ownMs = own.laterMs ?? 0;
+export function speedText({ bins, targetsPerBin, bytes, processes, own, others }: SpeedFigures): string {
+  const times = (ms: number | undefined, ownMs: number | undefined): string =>
+    ms === undefined || ownMs === undefined ? '–' : (ms / ownMs).toFixed(1);
   const rows = [own, ...others].map(({ client, firstMs, laterMs, absent = '–' }) => [
     client,
     firstMs === undefined ? absent : duration(firstMs),
+    times(firstMs, own.firstMs),
     laterMs === undefined ? '–' : duration(laterMs),
-    laterMs === undefined && firstMs === undefined ? '–' : ((laterMs ?? firstMs ?? 0) / ownMs).toFixed(1),
+    times(laterMs, own.laterMs),
   ]);
   const size = `${bins.toLocaleString('en')} bins of ${targetsPerBin.toLocaleString('en')} targets`;
   const traffic = `${Math.round(bytes / 1000).toLocaleString('en')} kB`;
   const machine = `${cpus().length} cores, Node.js ${process.version}`;
   const text = `A refresh from nothing but the root and one look-up at ${size}, ${traffic} over HTTP on one machine (${machine}); the
-start of the process is excluded. The first in a process loads code on the way; the median of seven more follows. tuf-js is
-asked once.
+start of the process is excluded. The first in a process loads and compiles code on the way. Medians of ${processes} processes of each
+client, which took turns; tuf-js is asked once.
 `;
-  const header = ['client', 'first in a process', 'later ones', 'times ours'];
+  const header = ['client', 'first in a process', 'times ours', 'later ones', 'times ours'];
   return `${text}\n${table([header, ...rows])}`;
 }
 

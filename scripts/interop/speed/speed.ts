@@ -1,5 +1,6 @@
 // How long a client takes for a refresh from nothing but the root and one look-up at 16,384 bins with 1,000 targets each: everybody on the same
-// files over HTTP, each in a process of its own, its start excluded.
+// files over HTTP, each in processes of its own, their start excluded. The clients take turns: what else the computer does meets
+// all of them, and the server is as warm for the first as for the last.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
@@ -15,17 +16,19 @@ import { run } from '../run.ts';
 
 const BINS = 16_384;
 const TARGETS_PER_BIN = 1_000;
+/** Processes of each client. */
+const PROCESSES = 9;
 /** In one process, the first of them counted by itself. */
-const RUNS = 8;
+const RUNS = 4;
 
 /** Milliseconds after which tuf-js is not waited for any longer. */
 const TUF_JS_MS = 200_000;
 
 export interface SpeedRow {
   readonly client: string;
-  /** Milliseconds of the first refresh in a process: its code is loaded and compiled on the way. */
+  /** Milliseconds of the first refresh in a process, the median: its code is loaded and compiled on the way. */
   readonly firstMs?: number;
-  /** Milliseconds, the median of the others in the same process; each from nothing but the root. */
+  /** Milliseconds, the median of the others in these processes; each from nothing but the root. */
   readonly laterMs?: number;
   /** Why a figure is missing. */
   readonly absent?: string;
@@ -36,9 +39,19 @@ export interface SpeedFigures {
   readonly targetsPerBin: number;
   /** Bytes that are fetched each time. */
   readonly bytes: number;
+  /** Of each client, apart from tuf-js. */
+  readonly processes: number;
   readonly own: SpeedRow;
   readonly others: readonly SpeedRow[];
 }
+
+interface Contender {
+  readonly client: string;
+  readonly program: string;
+  readonly script: string;
+}
+
+const PYTHON_SCRIPT = inCheckout('test/interop/python_tuf_refresh.py');
 
 /** `tufJs`: two minutes for the one run of tuf-js. */
 export async function measureSpeed(folder: string, tufJs: boolean): Promise<SpeedFigures> {
@@ -61,48 +74,70 @@ export async function measureSpeed(folder: string, tufJs: boolean): Promise<Spee
   const rootFile = path.join(folder, 'root.json');
   await mkdir(folder, { recursive: true });
   await writeFile(rootFile, repository.file('metadata/1.root.json'));
-  const measure = async (
-    client: string,
-    program: string,
-    script: string,
+  let processes = 0;
+  /** Milliseconds of `runs` refreshes in a new process. */
+  const refreshes = async (
+    { program, script }: Contender,
     runs: number,
     timeoutMs?: number,
-  ): Promise<SpeedRow> => {
-    const own = Array.from({ length: runs }, (_, i) =>
-      path.join(folder, client.replaceAll(/\W+/g, '-'), `${i}`),
-    );
+  ): Promise<number[]> => {
+    const process = path.join(folder, String(processes++));
+    const own = Array.from({ length: runs }, (_, i) => path.join(process, String(i)));
     const options = timeoutMs === undefined ? {} : { timeoutMs };
     const said = await run(program, [script, rootFile, url, asked, ...own], options);
-    const [first = 0, ...later] = (JSON.parse(said) as number[]).map((seconds) => seconds * 1000);
-    const median = later.sort((one, other) => one - other)[later.length >> 1];
-    return { client, firstMs: first, ...(median === undefined ? {} : { laterMs: median }) };
+    return (JSON.parse(said) as number[]).map((seconds) => seconds * 1000);
   };
   try {
-    const own = await measure('countersign/client', process.execPath, compiled('own-refresh'), RUNS);
-    const fetched = bytes / RUNS;
-    const others: SpeedRow[] = [];
-    for (const version of ['7.0.1', '6.0.0'] as const) {
-      const { name, program, reason } = await pythonTuf(version);
-      others.push(
-        program === undefined
-          ? { client: name, absent: `not installed: ${reason.split('\n')[0] ?? ''}` }
-          : await measure(name, program, inCheckout('test/interop/python_tuf_refresh.py'), RUNS),
-      );
+    const ours = { client: 'countersign/client', program: process.execPath, script: compiled('own-refresh') };
+    const pythons = await Promise.all((['7.0.1', '6.0.0'] as const).map((version) => pythonTuf(version)));
+    const contenders: Contender[] = [ours];
+    for (const { name, program } of pythons) {
+      if (program !== undefined) contenders.push({ client: name, program, script: PYTHON_SCRIPT });
     }
+    await refreshes(ours, 1);
+    const fetched = bytes;
+    const times = contenders.map(() => ({ first: [] as number[], later: [] as number[] }));
+    for (let round = 0; round < PROCESSES; round++) {
+      for (const [index, contender] of contenders.entries()) {
+        const [first = 0, ...later] = await refreshes(contender, RUNS);
+        times[index]?.first.push(first);
+        times[index]?.later.push(...later);
+      }
+    }
+    const rowOf = (client: string): SpeedRow | undefined => {
+      const of = times[contenders.findIndex((contender) => contender.client === client)];
+      return of && { client, firstMs: median(of.first), laterMs: median(of.later) };
+    };
+    const others: SpeedRow[] = pythons.map(
+      ({ name, reason }) =>
+        rowOf(name) ?? { client: name, absent: `not installed: ${reason.split('\n')[0] ?? ''}` },
+    );
     if (tufJs) {
       const client = 'tuf-js 5.0.1';
+      const slow = { client, program: process.execPath, script: compiled('tuf-js-refresh') };
       others.push(
-        await measure(client, process.execPath, compiled('tuf-js-refresh'), 1, TUF_JS_MS).catch(() => ({
-          client,
-          absent: `given up after ${TUF_JS_MS / 1000} s`,
-        })),
+        await refreshes(slow, 1, TUF_JS_MS).then(
+          ([firstMs = 0]) => ({ client, firstMs }),
+          () => ({ client, absent: `given up after ${TUF_JS_MS / 1000} s` }),
+        ),
       );
     }
-    return { bins: BINS, targetsPerBin: TARGETS_PER_BIN, bytes: fetched, own, others };
+    return {
+      bins: BINS,
+      targetsPerBin: TARGETS_PER_BIN,
+      bytes: fetched,
+      processes: PROCESSES,
+      own: rowOf(ours.client) ?? { client: ours.client },
+      others,
+    };
   } finally {
     server.closeAllConnections();
     server.close();
   }
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((one, other) => one - other)[values.length >> 1] ?? 0;
 }
 
 function compiled(name: string): string {
