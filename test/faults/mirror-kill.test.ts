@@ -9,7 +9,7 @@ import { killMirror } from '../support/killed-mirror.ts';
 import { mirrorBench } from '../support/mirror-bench.ts';
 import { accept, foundRepository, publishAll, publishPaths } from '../support/repository.ts';
 import { tempDir } from '../support/temp-dir.ts';
-import { isWholeMirror } from '../support/whole-mirror.ts';
+import { isWholeCopy, isWholeMirror } from '../support/whole-mirror.ts';
 
 const KILLS = process.env['SLOW'] === undefined ? 3 : 100;
 
@@ -17,8 +17,8 @@ test(
   `killed ${KILLS} times at moments drawn by lot, it always shows a whole repository`,
   { timeout: KILLS * 30_000 },
   async () => {
-    const { ended } = await killMirror(KILLS, async ({ directory, rootBytes }) => {
-      expect(await isWholeMirror(directory, rootBytes)).toBe(true);
+    const { ended } = await killMirror(KILLS, async (shown) => {
+      expect(await isWholeCopy(shown, shown.rootBytes)).toBe(true);
     });
     // Most were killed at work, not after it.
     if (KILLS > 10) expect(ended).toBeLessThan(KILLS / 2);
