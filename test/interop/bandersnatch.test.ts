@@ -54,6 +54,50 @@ async function makeCertificate(folder: string): Promise<{ file: string; cert: Bu
   return { file, cert: await readFile(file), key: await readFile(key) };
 }
 
+interface Site {
+  readonly folder: string;
+  readonly index: PypiShapedIndex;
+  /** Real wheels. */
+  readonly wheels: readonly string[];
+  readonly commands: Recipe['commands'];
+  /** Runs commands of the recipe. */
+  readonly shell: (script: string) => Promise<Outcome>;
+}
+
+/** An index with twelve files, and a computer set up by the recipe; `change` alters the configuration. */
+async function site(change: (config: string) => string = (config) => config): Promise<Site> {
+  const kept = path.join(pip.program ?? '', 'wheels');
+  const names = (await readdir(kept)).filter((name) => name.endsWith('-none-any.whl'));
+  const wheels = names.map((name) => path.join(kept, name));
+  const folder = await tempDir();
+  const certificate = await makeCertificate(folder);
+  const index = await PypiShapedIndex.serve(certificate);
+  for (const wheel of wheels.slice(0, 12)) await index.upload(wheel);
+  const { config, commands } = await recipe(folder, index.url);
+  for (const place of ['etc/mirror', 'srv', 'bin'])
+    await mkdir(path.join(folder, place), { recursive: true });
+  await writeFile(path.join(folder, 'etc/bandersnatch.conf'), change(config));
+  await writeFile(path.join(folder, 'etc/mirror/root.json'), index.repository.rootBytes);
+  const countersign = path.join(folder, 'bin/countersign');
+  const program = inCheckout('dist/src/main.js');
+  await writeFile(countersign, `#!/bin/sh\nexec ${process.execPath} ${program} "$@"\n`);
+  await chmod(countersign, 0o755);
+  const shell = async (script: string): Promise<Outcome> => {
+    const bin = [path.join(folder, 'bin'), path.dirname(bandersnatch.program ?? '')].join(':');
+    // The last command's status and output are those of the script; a failure before it ends it.
+    const { file } = certificate;
+    const trust = { SSL_CERT_FILE: file, NODE_EXTRA_CA_CERTS: file };
+    const env = { PATH: `${bin}:${process.env['PATH'] ?? ''}`, HOME: folder, ...trust };
+    const wrapped = `set -e\n(${script}) 2>${folder}/stderr >${folder}/stdout && echo 0 || echo $?`;
+    const status = Number(await run('sh', ['-c', wrapped], { cwd: folder, env }));
+    const [stdout, stderr] = await Promise.all(
+      ['stdout', 'stderr'].map((name) => readFile(path.join(folder, name), 'utf8')),
+    );
+    return { status, output: status === 0 || stdout !== '' ? (stdout ?? '') : (stderr ?? '') };
+  };
+  return { folder, index, wheels, commands, shell };
+}
+
 interface Outcome {
   readonly status: number;
   readonly output: string;
@@ -63,46 +107,17 @@ test.skipIf(bandersnatch.program === undefined || pip.program === undefined)(
   'the documented recipe: what bandersnatch fetched is what was signed, and what is not is named',
   { timeout: 300_000 },
   async () => {
-    const wheels = path.join(pip.program ?? '', 'wheels');
-    const names = (await readdir(wheels)).filter((name) => name.endsWith('-none-any.whl'));
-    const folder = await tempDir();
-    const certificate = await makeCertificate(folder);
-    const index = await PypiShapedIndex.serve(certificate);
-    for (const name of names.slice(0, 12)) await index.upload(path.join(wheels, name));
-
-    const { config, commands } = await recipe(folder, index.url);
+    const { folder, index, wheels, commands, shell } = await site();
     const [mirror, sync, clean] = commands;
-    for (const place of ['etc/mirror', 'srv', 'bin'])
-      await mkdir(path.join(folder, place), { recursive: true });
-    await writeFile(path.join(folder, 'etc/bandersnatch.conf'), config);
-    await writeFile(path.join(folder, 'etc/mirror/root.json'), index.repository.rootBytes);
-    const countersign = path.join(folder, 'bin/countersign');
-    await writeFile(
-      countersign,
-      `#!/bin/sh\nexec ${process.execPath} ${inCheckout('dist/src/main.js')} "$@"\n`,
-    );
-    await chmod(countersign, 0o755);
-    const shell = async (script: string): Promise<Outcome> => {
-      const bin = [path.join(folder, 'bin'), path.dirname(bandersnatch.program ?? '')].join(':');
-      // The last command's status and output are those of the script; a failure before it ends it.
-      const { file } = certificate;
-      const trust = { SSL_CERT_FILE: file, NODE_EXTRA_CA_CERTS: file };
-      const env = { PATH: `${bin}:${process.env['PATH'] ?? ''}`, HOME: folder, ...trust };
-      const wrapped = `set -e\n(${script}) 2>${folder}/stderr >${folder}/stdout && echo 0 || echo $?`;
-      const status = Number(await run('sh', ['-c', wrapped], { cwd: folder, env }));
-      const [stdout, stderr] = await Promise.all(
-        ['stdout', 'stderr'].map((name) => readFile(path.join(folder, name), 'utf8')),
-      );
-      return { status, output: status === 0 || stdout !== '' ? (stdout ?? '') : (stderr ?? '') };
-    };
-
     expect(await shell(mirror)).toEqual({
       status: 0,
       output: expect.stringContaining('12 target files named, 12 there, 0 not there') as string,
     });
 
+    expect(index.requests.filter((name) => name === 'simple')).toHaveLength(1);
+
     // New uploads, and a file that the index deleted, which bandersnatch keeps until it is told.
-    const added = await index.upload(path.join(wheels, names[12] ?? ''));
+    const added = await index.upload(wheels[12] ?? '');
     const [gone = ''] = index.filesOf('alabaster').map((file) => file.path);
     await index.remove(gone);
     expect(await shell(mirror)).toEqual({
@@ -134,5 +149,42 @@ test.skipIf(bandersnatch.program === undefined || pip.program === undefined)(
     );
     expect(await shell(sync.replace('demo', project ?? ''))).toMatchObject({ status: 0 });
     expect(await shell(mirror)).toMatchObject({ status: 0 });
+  },
+);
+
+test.skipIf(bandersnatch.program === undefined || pip.program === undefined)(
+  'over XML-RPC, its default, the recipe holds too: a later run asks for the projects that changed',
+  { timeout: 300_000 },
+  async () => {
+    const { index, wheels, commands, shell } = await site((config) =>
+      config.replace('api-method = simple\n', ''),
+    );
+    const complete = `${commands[0].trimEnd()} --complete\n`;
+    expect(await shell(complete)).toEqual({
+      status: 0,
+      output: expect.stringContaining('12 target files named, 12 there, 0 not there') as string,
+    });
+    expect(index.requests).toContain('list_packages_with_serial');
+    expect(index.requests).not.toContain('simple');
+    index.requests.length = 0;
+    const added = await index.upload(wheels[12] ?? '');
+    expect(await shell(complete)).toMatchObject({ status: 0 });
+    expect(index.requests).toContain('changelog_since_serial');
+    expect(index.requests.filter((name) => name.startsWith('packages/'))).toEqual([added]);
+  },
+);
+
+test.skipIf(bandersnatch.program === undefined || pip.program === undefined)(
+  'of an index without serials bandersnatch mirrors nothing and is content: --complete is not',
+  { timeout: 300_000 },
+  async () => {
+    const { index, commands, shell } = await site();
+    index.serials = false;
+    const [bandersnatchRun = ''] = commands[0].split('\n');
+    expect(await shell(bandersnatchRun)).toMatchObject({ status: 0 });
+    expect(index.requests.filter((name) => name.startsWith('packages/'))).toEqual([]);
+    const { status, output } = await shell(`${commands[0].trimEnd()} --complete\n`);
+    expect(status).toBe(1);
+    expect(output).toContain('12 target files named, 0 there, 12 not there');
   },
 );

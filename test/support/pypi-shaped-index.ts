@@ -1,12 +1,13 @@
-// An index with the addresses that mirrors of PyPI ask: /simple/ with serials (PEP 691, PEP 700), /pypi/NAME/json and the
-// files, which are real ones; and the signed metadata of the same files beside it.
+// An index with the addresses that mirrors of PyPI ask: /simple/ with serials (PEP 691, PEP 700), XML-RPC at /pypi,
+// /pypi/NAME/json and the files, which are real ones; and the signed metadata of the same files beside it.
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
+import { text } from 'node:stream/consumers';
 import { onTestFinished } from 'vitest';
 import { systemClock } from '../../src/lib/clock.ts';
 import { parseFileName } from '../../src/simple/project-name.ts';
@@ -28,6 +29,10 @@ export class PypiShapedIndex {
   /** Without a final slash; `metadata`, `simple` and `packages` are below it. */
   readonly url: string;
   readonly repository: TestRepository;
+  /** What was asked for, without slashes at the ends; with XML-RPC the method. */
+  readonly requests: string[] = [];
+  /** False: /simple/ lists names only, as every index but PyPI does. */
+  serials = true;
   readonly #files: Map<string, IndexFile>;
   readonly #serials: Map<string, number>;
 
@@ -49,8 +54,7 @@ export class PypiShapedIndex {
     const files = new Map<string, IndexFile>();
     const serials = new Map<string, number>();
     const server = createServer({ cert: tls.cert, key: tls.key }, (request, response) => {
-      const asked = (request.url ?? '').slice(1).replace(/\/$/, '');
-      answer(asked, index, response).catch(() => response.destroy());
+      answer(request, index, response).catch(() => response.destroy());
     });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -108,7 +112,19 @@ export class PypiShapedIndex {
   }
 }
 
-async function answer(asked: string, index: PypiShapedIndex, response: ServerResponse): Promise<void> {
+async function answer(
+  request: IncomingMessage,
+  index: PypiShapedIndex,
+  response: ServerResponse,
+): Promise<void> {
+  const asked = (request.url ?? '').slice(1).replace(/\/$/, '');
+  if (asked === 'pypi' && request.method === 'POST') {
+    const call = await text(request);
+    index.requests.push(/<methodName>(.*?)<\/methodName>/.exec(call)?.[1] ?? '');
+    response.writeHead(200, { 'content-type': 'text/xml' }).end(answerCall(call, index.projects));
+    return;
+  }
+  index.requests.push(asked);
   const json = (document: unknown, headers: Record<string, string> = {}): void => {
     response.setHeader('content-type', 'application/vnd.pypi.simple.v1+json');
     response.writeHead(200, headers).end(JSON.stringify(document));
@@ -117,7 +133,10 @@ async function answer(asked: string, index: PypiShapedIndex, response: ServerRes
   const serial = index.projects.get(project ?? '');
   const file = index.file(asked);
   if (asked === 'simple') {
-    const projects = [...index.projects].map(([name, last]) => ({ name, '_last-serial': last }));
+    const projects = [...index.projects].map(([name, last]) => ({
+      name,
+      ...(index.serials && { '_last-serial': last }),
+    }));
     json({ meta: { 'api-version': '1.3' }, projects });
   } else if (project !== undefined && serial !== undefined) {
     json(projectDocument(index, project, serial), { 'x-pypi-last-serial': String(serial) });
@@ -146,4 +165,26 @@ function projectDocument(index: PypiShapedIndex, project: string, serial: number
     });
   }
   return { info: { name: project }, last_serial: serial, releases, urls: [] };
+}
+
+/** The two methods of PyPI's XML-RPC that mirrors use. */
+function answerCall(call: string, projects: ReadonlyMap<string, number>): string {
+  const int = (value: number): string => `<value><int>${value}</int></value>`;
+  const string = (value: string): string => `<value><string>${value}</string></value>`;
+  let result = '';
+  if (call.includes('list_packages_with_serial')) {
+    const members = [...projects].map(
+      ([name, serial]) => `<member><name>${name}</name>${int(serial)}</member>`,
+    );
+    result = `<struct>${members.join('')}</struct>`;
+  } else {
+    const since = Number(/<(?:int|i4|i8)>(\d+)</.exec(call)?.[1]);
+    const events = [...projects]
+      .filter(([, serial]) => serial > since)
+      .map(([name, serial]) => [string(name), string('1.0'), int(0), string('new release'), int(serial)])
+      .map((fields) => `<value><array><data>${fields.join('')}</data></array></value>`);
+    result = `<array><data>${events.join('')}</data></array>`;
+  }
+  const params = `<params><param><value>${result}</value></param></params>`;
+  return `<?xml version="1.0"?><methodResponse>${params}</methodResponse>`;
 }
