@@ -141,6 +141,7 @@ async function servicesAround(pip: Component, python: Component): Promise<void> 
   ]);
   await perform(await installNginx(), [
     { what: 'mirror behind it, and in a bucket', work: () => namedSuites('mirror.test.ts') },
+    { what: 'cache before an index', work: () => namedSuites('nginx-cache') },
   ]);
   await perform(python, [{ what: 'from a mirror that is killed', work: () => namedSuites('mirror-kill') }]);
   await perform(await installSoftHsm(), [

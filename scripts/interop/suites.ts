@@ -18,7 +18,8 @@ export function namedSuites(...files: readonly string[]): Promise<string> {
 
 /** All that is run under no other name, with the server of a bucket, which they install and start themselves. */
 export function otherSuites(): Promise<string> {
-  const elsewhere = 'chaos,shared-work,clients,mirror,mirror-kill,unusual-key,backsign-sources,proxy-pip';
+  const elsewhere =
+    'chaos,shared-work,clients,mirror,mirror-kill,nginx-cache,unusual-key,backsign-sources,proxy-pip';
   const patterns = ['postgres-*', `{${elsewhere}}.test.ts`, '{vault,signer,pkcs11,kms,ceremony}-*'];
   return interopTests(
     patterns.map((pattern) => `--exclude=test/interop/${pattern}`),

@@ -1,10 +1,7 @@
 // A mirror as others meet it: behind a real nginx with the configuration of docs/mirrors.md, asked by python-tuf and by our
 // own client; and in a real bucket.
-import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { pythonTuf } from '../../scripts/interop/components.ts';
@@ -21,6 +18,7 @@ import { expectSound } from '../support/oracle.ts';
 import { foundRepository, publishPaths, type TestRepository } from '../support/repository.ts';
 import { serveRepository } from '../support/repository-server.ts';
 import { tempDir } from '../support/temp-dir.ts';
+import { startNginx } from './nginx-server.ts';
 import { BUCKET, CREDENTIALS, startS3Server } from '../../scripts/interop/s3-server.ts';
 
 const nginx = await installNginx();
@@ -67,44 +65,6 @@ async function documented(directory: string, web: string): Promise<string[]> {
   return [...text.matchAll(/```nginx\n(.*?)```/gs)].map(([, block = '']) =>
     block.replaceAll('/srv/mirror', directory).replaceAll('/srv/bandersnatch/web', web),
   );
-}
-
-async function startNginx(program: string, servers: (port: number) => string): Promise<string> {
-  const folder = await tempDir();
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
-  const config = [
-    'user root;', // Otherwise a master that runs as root would not read the directories of a test.
-    'daemon off;',
-    `pid ${folder}/pid;`,
-    'error_log stderr crit;',
-    'events {}',
-    'http { access_log off;',
-    ...temporary.map((name) => `${name}_temp_path ${folder}/${name};`),
-    servers(port),
-    '}',
-  ];
-  await writeFile(path.join(folder, 'nginx.conf'), config.join('\n'));
-  const child = spawn(program, ['-c', path.join(folder, 'nginx.conf'), '-p', folder], { stdio: 'inherit' });
-  onTestFinished(async () => {
-    if (child.exitCode !== null) return;
-    child.kill('SIGTERM');
-    await once(child, 'close');
-  });
-  const url = `http://127.0.0.1:${port}`;
-  for (let attempt = 0; ; attempt++) {
-    try {
-      await fetch(url);
-      return url;
-    } catch (error) {
-      if (attempt === 100 || child.exitCode !== null) throw error;
-      await systemClock.sleep(100);
-    }
-  }
 }
 
 async function askPython(url: string, repository: TestRepository): Promise<{ downloaded: number }> {
