@@ -1,7 +1,7 @@
 // Snapshot as a client reads it (TUF 4.4): countersign's own form without building an object for each of its 16,384
 // bins (1 ms instead of 40), any other form through JSON.
 import { CountersignError, hasCode } from '../../lib/errors.ts';
-import { splitMetadataFile } from '../../tuf/metadata-file.ts';
+import { splitMetadataFile, type MetadataFile } from '../../tuf/metadata-file.ts';
 import { asMap, field } from '../../tuf/shape.ts';
 import { SnapshotDocument } from '../../tuf/snapshot-document.ts';
 import { readFileReference, type FileReference } from './file-reference.ts';
@@ -16,19 +16,34 @@ export interface SnapshotFile extends RoleFile {
   readonly document?: SnapshotDocument;
 }
 
-/** @throws CountersignError `metadata-invalid`. */
-export function readSnapshot(bytes: Uint8Array): SnapshotFile {
+/**
+ * The signed part and the signatures of a file that may be in the own form, which is canonical byte for byte: they can be
+ * verified before the rest is read. Undefined for any other form.
+ */
+export function ownSignedPart(bytes: Uint8Array): MetadataFile | undefined {
   try {
-    return readOwnForm(bytes);
+    return splitMetadataFile(bytes);
+  } catch (error) {
+    if (!hasCode(error, 'metadata-invalid')) throw error;
+    return undefined;
+  }
+}
+
+/**
+ * @param own `ownSignedPart` of the same bytes: the `signedBytes` of a file that is in the own form are its `signed`.
+ * @throws CountersignError `metadata-invalid`.
+ */
+export function readSnapshot(bytes: Uint8Array, own = ownSignedPart(bytes)): SnapshotFile {
+  if (own === undefined) return readAnyForm(bytes);
+  try {
+    return readOwnForm(own);
   } catch (error) {
     if (!hasCode(error, 'metadata-invalid')) throw error;
     return readAnyForm(bytes);
   }
 }
 
-/** The own form is canonical byte for byte, so that the file's slice is what the signatures cover. */
-function readOwnForm(bytes: Uint8Array): SnapshotFile {
-  const { signed, signatures } = splitMetadataFile(bytes);
+function readOwnForm({ signed, signatures }: MetadataFile): SnapshotFile {
   const document = SnapshotDocument.parse(signed);
   const { targetsVersion, binsVersion } = document;
   const versionOf = (role: string): number | undefined => {
