@@ -202,6 +202,33 @@ describe('an altered page', () => {
     const rules = (await violationsOf({ ...repository, renderedPages: true })).map(({ rule }) => rule);
     expect(rules.filter((rule) => rule === 'simple-files')).toHaveLength(2);
   });
+
+  test('fsck tells what it finds in the same order, in whichever order the store answers', async () => {
+    const repository = await foundRepository({ bins: 64 });
+    const projects = Array.from({ length: 12 }, (_, n) => `packages/e5/p${n}-1.0.tar.gz`);
+    await accept(
+      repository,
+      projects.map((path) => add(path)),
+    );
+    await publishAll(repository);
+    const { store, clock } = repository;
+    const found = async (rounds: (asked: number) => number): Promise<readonly string[]> => {
+      let asked = 0;
+      const slow = {
+        list: (prefix: string) => store.list(prefix),
+        get: async (name: string, maxBytes: number) => {
+          for (let round = rounds(asked++); round > 0; round--) await Promise.resolve();
+          return store.get(name, maxBytes);
+        },
+      };
+      const violations = await violationsOf({ store: slow, clock, renderedPages: true });
+      return violations.map(({ name }) => name);
+    };
+    const usual = await found(() => 0);
+    expect(usual).toEqual(Array.from({ length: 12 }, (_, n) => `simple/p${n}/index.html`).sort());
+    // The last of those that are on their way is answered first.
+    expect(await found((asked) => 100 * (16 - (asked % 16)))).toEqual(usual);
+  });
 });
 
 const EVENTS: readonly UploadEvent[] = [

@@ -53,7 +53,8 @@ export class PageCheck {
 
   /** After the last bin. */
   async finish(findings: Findings): Promise<void> {
-    for (const [path, target] of this.#pages) {
+    // Bins come as the disk answers; what is found is told in the same order each time.
+    for (const [path, target] of [...this.#pages].sort(([a], [b]) => (a < b ? -1 : 1))) {
       const name = targetObjectName(path, target.hashes.sha256);
       const bytes = await readObject(this.#source, findings, name, target.length, 'simple-object');
       if (bytes === undefined) continue;
@@ -66,7 +67,7 @@ export class PageCheck {
         );
       } else if (parsePagePath(path)?.form === 'json') this.#checkPage(findings, path, name, bytes);
     }
-    for (const project of this.#files.keys()) {
+    for (const project of [...this.#files.keys()].sort()) {
       const name = htmlPagePath(project);
       if (!this.#pages.has(name))
         findings.add('simple-files', name, `is absent, and project ${project} has files`);
