@@ -99,6 +99,7 @@ export async function startService(config: Config, secrets: Secrets, runtime: Ru
     clock,
     log,
     ...config.retention,
+    rendersPages: config.simpleIndex === 'render',
     isPublisher: () => publisher.status().role === 'publishing',
     alsoRemove: (signal) => collectStaging({ ledger, store, clock, ...config.retention, signal }),
   });

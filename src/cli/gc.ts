@@ -34,8 +34,10 @@ Examples:
           const store = await openStore(config, session.context);
           const { clock } = session.context;
           const common = { store, clock, ...config.retention, dryRun };
+          const rendersPages = config.simpleIndex === 'render';
           const report = await collectGarbage({
             ...common,
+            rendersPages,
             history: ledger,
             progress: (looked) => {
               progress.report(looked, looked);

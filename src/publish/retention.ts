@@ -27,6 +27,8 @@ export interface RetentionPorts {
   readonly snapshotsMs: number;
   /** Milliseconds for which settled events are remembered. */
   readonly eventsMs: number;
+  /** Whether this service renders pages and removes those that were replaced: what an index brings itself is its own. */
+  readonly rendersPages?: boolean;
   /** Rendered pages that were replaced up to this snapshot are gone already: an earlier collection's oldestSnapshot. */
   readonly pagesSweptUpTo?: number;
   /** Counts what would be removed, removes nothing. */
@@ -69,7 +71,10 @@ export async function collectGarbage(ports: RetentionPorts): Promise<RetentionRe
     await sweep(ports, snapshot, report, (name) => isSnapshot(name));
     await sweep(ports, snapshot, report, (name) => !isSnapshot(name));
   }
-  const pages = oldest === undefined ? 0 : await removeFormerPages(ports, ports.pagesSweptUpTo ?? 0, oldest);
+  const pages =
+    oldest === undefined || ports.rendersPages !== true
+      ? 0
+      : await removeFormerPages(ports, ports.pagesSweptUpTo ?? 0, oldest);
   const forgottenEvents = dryRun ? 0 : await history.prune(now - ports.eventsMs);
   return { ...(oldest === undefined ? {} : { oldestSnapshot: oldest }), ...report, pages, forgottenEvents };
 }

@@ -1,6 +1,7 @@
 // Simple index pages that publications render: what they say, that every moment and every crash leaves them whole and
 // in agreement with the files, and what an altered page stops.
 import { describe, expect, test } from 'vitest';
+import { sha256Hex } from '../../src/lib/bytes.ts';
 import type { Change, UploadEvent } from '../../src/ledger/ledger.ts';
 import { collectGarbage } from '../../src/publish/retention.ts';
 import { targetObjectName } from '../../src/tuf/layout.ts';
@@ -288,7 +289,8 @@ test('gc removes pages that were replaced, and never one that a retained snapsho
     clock.advance(60_000);
   }
   expect(pages()).toBe(6);
-  const ports = { history: ledger, store, clock, snapshotsMs: 3_600_000, eventsMs: 86_400_000 };
+  const retention = { snapshotsMs: 3_600_000, eventsMs: 86_400_000, rendersPages: true };
+  const ports = { history: ledger, store, clock, ...retention };
   expect(await collectGarbage(ports)).toMatchObject({ pages: 0 });
   clock.advance(3_600_000);
   expect(await collectGarbage({ ...ports, dryRun: true })).toMatchObject({ pages: 4 });
@@ -296,4 +298,41 @@ test('gc removes pages that were replaced, and never one that a retained snapsho
   expect(await collectGarbage(ports)).toMatchObject({ pages: 4 });
   expect(pages()).toBe(2);
   await sound(repository);
+});
+
+describe('pages that an index brings itself', () => {
+  const PAGE = 'simple/demo/index.html';
+
+  /** As an index that yanks a file and takes it back has it: the third page is the first one again, and stays. */
+  async function yankedAndBack(): Promise<TestRepository> {
+    const repository = await foundRepository();
+    for (const [id, content] of ['plain', 'yanked', 'plain'].entries()) {
+      const page = Buffer.from(content);
+      const target = { length: page.length, hashes: { sha256: sha256Hex(page) } };
+      await repository.store.putImmutable(targetObjectName(PAGE, target.hashes.sha256), page);
+      await accept(repository, [{ op: 'put', path: PAGE, target }], `page ${id}`);
+      await publishAll(repository);
+      repository.clock.advance(60_000);
+    }
+    repository.clock.advance(3_600_000);
+    return repository;
+  }
+
+  const gc = ({ store, ledger: history, clock }: TestRepository, rendersPages: boolean): Promise<unknown> =>
+    collectGarbage({ history, store, clock, snapshotsMs: 3_600_000, eventsMs: 86_400_000, rendersPages });
+  const names = ({ store }: TestRepository): string[] =>
+    store.names().filter((name) => name.startsWith('targets/'));
+  const nameOf = (content: string): string => targetObjectName(PAGE, sha256Hex(Buffer.from(content)));
+
+  test('are not touched by gc', async () => {
+    const repository = await yankedAndBack();
+    expect(await gc(repository, false)).toMatchObject({ pages: 0 });
+    expect(names(repository)).toEqual([nameOf('plain'), nameOf('yanked')].sort());
+  });
+
+  test('stay while they are named, when it renders by now', async () => {
+    const repository = await yankedAndBack();
+    expect(await gc(repository, true)).toMatchObject({ pages: 1 });
+    expect(names(repository)).toEqual([nameOf('plain')]);
+  });
 });
