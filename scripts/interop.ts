@@ -28,7 +28,7 @@ import { installNginx } from './interop/nginx.ts';
 import { installPip } from './interop/real-pip.ts';
 import { installPypiServer } from './interop/pypi-server.ts';
 import { installSoftHsm } from './interop/softhsm.ts';
-import { chaosSuite, namedSuites, otherSuites, suiteOf, suiteOnNode } from './interop/suites.ts';
+import { chaosSuite, mirrorKills, namedSuites, otherSuites, suiteOf, suiteOnNode } from './interop/suites.ts';
 
 interface Scenario {
   readonly what: string;
@@ -143,7 +143,7 @@ async function servicesAround(pip: Component, python: Component): Promise<void> 
     { what: 'mirror behind it, and in a bucket', work: () => namedSuites('mirror.test.ts') },
     { what: 'cache before an index', work: () => namedSuites('nginx-cache') },
   ]);
-  await perform(python, [{ what: 'from a mirror that is killed', work: () => namedSuites('mirror-kill') }]);
+  await perform(python, [{ what: 'from a mirror that is killed', work: mirrorKills }]);
   await perform(await installSoftHsm(), [
     { what: 'PKCS#11', work: () => namedSuites('pkcs11-', 'ceremony-token') },
   ]);

@@ -33,6 +33,11 @@ export function suiteOf(client: string, name: string): Promise<string> {
   return interopTests([`test/interop/${name}.test.ts`, ...pattern], COUNT);
 }
 
+/** test/interop/mirror-kill.test.ts; two hundred kills with SLOW=1. */
+export function mirrorKills(): Promise<string> {
+  return interopTests(['test/interop/mirror-kill.test.ts'], COUNT, 4 * SUITE_MS);
+}
+
 /** test/interop/chaos.test.ts, which tells what it did; ten minutes with SLOW=1. */
 export function chaosSuite(): Promise<string> {
   return interopTests(['test/interop/chaos.test.ts'], /^events: .*$/m, 2 * SUITE_MS);
