@@ -71,8 +71,8 @@ function watchBins(session: Session, { layout }: VerifiedBundle): ImportWatch {
     look: async (ledger) => {
       if (clock.now() - looked < LOOK_MS) return;
       looked = clock.now();
-      const written = (await ledger.bins()).filter(({ bin }) => layout.has(bin)).length;
-      progress.report(written, layout.count);
+      const written = await ledger.bins(layout);
+      progress.report(written.length, layout.count);
     },
     end: () => {
       progress.end();

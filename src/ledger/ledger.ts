@@ -43,6 +43,12 @@ export interface Rejection {
   readonly reason: string;
 }
 
+/** Bins whose numbers follow each other: those of a layout, or some of them. */
+export interface BinRange {
+  readonly first: number;
+  readonly count: number;
+}
+
 export interface BinVersion {
   readonly bin: number;
   readonly version: number;
@@ -314,8 +320,11 @@ export interface History {
   /** Counts, for status pages and backpressure. */
   backlog(): Promise<{ readonly events: number; readonly oldestAcceptedAt?: number }>;
 
-  /** Version and lifetime of every bin that was ever published, former and coming layouts included, in order of `bin`. */
-  bins(): Promise<BinState[]>;
+  /**
+   * Version and lifetime of every bin that was ever published, former and coming layouts included, in order of `bin`;
+   * with `range` of those in it.
+   */
+  bins(range?: BinRange): Promise<BinState[]>;
 
   /** The newest snapshot that was finished at or before time `ms`, if any. */
   snapshotAt(ms: number): Promise<number | undefined>;

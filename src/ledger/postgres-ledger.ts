@@ -11,6 +11,7 @@ import type {
   AuditLine,
   AuditMark,
   BinVersion,
+  BinRange,
   BinState,
   Head,
   History,
@@ -198,8 +199,8 @@ export class PostgresLedger implements Ledger, History, Restoration, SharedWork 
     return this.#connection.read(events.backlogOf);
   }
 
-  bins(): Promise<BinState[]> {
-    return this.#connection.read(publications.readBins);
+  bins(range?: BinRange): Promise<BinState[]> {
+    return this.#connection.read((query) => publications.readBins(query, range));
   }
 
   snapshotAt(ms: number): Promise<number | undefined> {

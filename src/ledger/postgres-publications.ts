@@ -1,7 +1,7 @@
 // Publications, the head, and the bins' current versions. The functions run inside a transaction of the caller.
 import { CountersignError } from '../lib/errors.ts';
 import { contentDigest } from './content-digest.ts';
-import type { BinState, Head, Intent, SignedFiles } from './ledger.ts';
+import type { BinRange, BinState, Head, Intent, SignedFiles } from './ledger.ts';
 import type { Query, Rows } from './postgres-connection.ts';
 import {
   checkDigests,
@@ -11,6 +11,7 @@ import {
   type Settling,
 } from './publication-rule.ts';
 import { storedIntent } from './stored-json.ts';
+import { ALL_BINS } from '../tuf/bins.ts';
 
 interface HeadRow {
   readonly snapshot: number;
@@ -103,9 +104,11 @@ export async function writeBins(query: Query, bins: readonly BinState[]): Promis
 }
 
 /** See `History.bins`. */
-export async function readBins(query: Query): Promise<BinState[]> {
+export async function readBins(query: Query, { first, count }: BinRange = ALL_BINS): Promise<BinState[]> {
   const { rows } = (await query(
-    'SELECT bin, version, sha256, signed_at AS "signedAt", expires, keyids FROM countersign.bins ORDER BY bin',
+    `SELECT bin, version, sha256, signed_at AS "signedAt", expires, keyids FROM countersign.bins
+     WHERE bin BETWEEN $1 AND $2 ORDER BY bin`,
+    [first, first + count - 1],
   )) as Rows<Omit<BinState, 'keyids'> & { readonly keyids: string }>;
   return rows.map(({ keyids, ...bin }) => ({ ...bin, keyids: keyids === '' ? [] : keyids.split(',') }));
 }

@@ -8,6 +8,7 @@ import type {
   Adoption,
   AuditLine,
   AuditMark,
+  BinRange,
   BinVersion,
   BinState,
   Head,
@@ -215,8 +216,8 @@ export class SqliteLedger implements Ledger, History, Restoration, SharedWork {
     return this.#reading(() => this.#events.backlog());
   }
 
-  bins(): Promise<BinState[]> {
-    return this.#reading(() => this.#publications.bins());
+  bins(range?: BinRange): Promise<BinState[]> {
+    return this.#reading(() => this.#publications.bins(range));
   }
 
   snapshotAt(ms: number): Promise<number | undefined> {

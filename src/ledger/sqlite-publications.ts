@@ -1,10 +1,11 @@
 // Publications, the head, and the bins' current versions. The functions run inside a transaction of the caller.
 import { CountersignError } from '../lib/errors.ts';
 import { contentDigest } from './content-digest.ts';
-import type { BinState, Head, Intent, SignedFiles } from './ledger.ts';
+import type { BinRange, BinState, Head, Intent, SignedFiles } from './ledger.ts';
 import { checkDigests, nextIntent, settlingOf, type Settling } from './publication-rule.ts';
 import type { SqliteConnection } from './sqlite-connection.ts';
 import { storedIntent } from './stored-json.ts';
+import { ALL_BINS } from '../tuf/bins.ts';
 
 interface HeadRow {
   readonly snapshot: number;
@@ -37,8 +38,9 @@ export function publicationTable(connection: SqliteConnection) {
     `INSERT OR REPLACE INTO bins (bin, version, sha256, signed_at, expires, keyids)
      SELECT value ->> 0, value ->> 1, value ->> 2, ?, ?, ? FROM json_each(?)`,
   );
-  const allBins = connection.prepare(
-    'SELECT bin, version, sha256, signed_at AS signedAt, expires, keyids FROM bins ORDER BY bin',
+  const bins = connection.prepare(
+    `SELECT bin, version, sha256, signed_at AS signedAt, expires, keyids FROM bins
+     WHERE bin BETWEEN ? AND ? ORDER BY bin`,
   );
 
   function headRow(): HeadRow | undefined {
@@ -84,8 +86,10 @@ export function publicationTable(connection: SqliteConnection) {
       writeBins.run(intent.at, Date.parse(intent.expires.bin), keyids, JSON.stringify(bins));
     },
 
-    bins(): BinState[] {
-      const rows = allBins.all() as (Omit<BinState, 'keyids'> & { readonly keyids: string })[];
+    bins({ first, count }: BinRange = ALL_BINS): BinState[] {
+      const rows = bins.all(first, first + count - 1) as (Omit<BinState, 'keyids'> & {
+        readonly keyids: string;
+      })[];
       return rows.map(({ keyids, ...bin }) => ({ ...bin, keyids: keyids === '' ? [] : keyids.split(',') }));
     },
   };

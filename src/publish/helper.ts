@@ -10,7 +10,6 @@ import type { Metrics } from '../lib/metrics.ts';
 import type { ObjectStore } from '../storage/store.ts';
 import { BinLayout } from '../tuf/bins.ts';
 import { binsHere, type BinDesk } from './bin-desk.ts';
-import { binsOf } from './bins-of.ts';
 import { binsToWrite } from './commit.ts';
 import { told, type KeyUse } from './key-use.ts';
 import type { BacksignDesk } from './prepared-files.ts';
@@ -131,13 +130,15 @@ export class Helper {
   async #published(head: Head, intent: Intent): Promise<PublicBins | undefined> {
     if (this.#view?.snapshot === intent.snapshot) return this.#view.published;
     const { history, store } = this.#ports;
-    const states = await history.bins();
-    const versions = new Map(states.map(({ bin, version }) => [bin, version]));
-    if (intent.bins.some(({ bin, version }) => (versions.get(bin) ?? 0) !== version - 1)) return undefined;
     const roles = await loadOfflineRoles(store, head);
     const snapshot = await loadSnapshot(store, roles, intent.snapshot - 1);
-    const digests = binsOf(snapshot.layout, states).map(({ sha256 }) => sha256);
-    const published = { roles, snapshot, digests };
+    const states = await history.bins(snapshot.layout);
+    // Of a layout to come: asked for last, so that what was read before is not newer.
+    const [first = 0, last = 0] = [intent.bins[0]?.bin, intent.bins.at(-1)?.bin];
+    const own = intent.rebin === undefined ? states : await history.bins({ first, count: last - first + 1 });
+    const versions = new Map(own.map(({ bin, version }) => [bin, version]));
+    if (intent.bins.some(({ bin, version }) => (versions.get(bin) ?? 0) !== version - 1)) return undefined;
+    const published = { roles, snapshot, digests: states.map(({ sha256 }) => sha256) };
     this.#view = { snapshot: intent.snapshot, published };
     return published;
   }

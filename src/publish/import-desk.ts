@@ -70,7 +70,7 @@ export class ImportDesk {
       const imported = await orderedBundle(ledger, order.digest, now);
       const step = await nextImportStep(imported.bundle, {
         ...context,
-        bins: await history.bins(),
+        bins: (range) => history.bins(range),
         compromised,
         now,
         resyncs: this.#resyncs.get(order.number) ?? 0,

@@ -5,7 +5,7 @@
 // May assume: the bundle was verified by itself (../tuf/bundle.ts). Next: ./import-publication.ts
 import { equalBytes } from '../lib/bytes.ts';
 import { CountersignError, hasCode } from '../lib/errors.ts';
-import type { BinState } from '../ledger/ledger.ts';
+import type { BinRange, BinState } from '../ledger/ledger.ts';
 import type { ObjectStore } from '../storage/store.ts';
 import type { BundledFile, VerifiedBundle } from '../tuf/bundle.ts';
 import type { Envelope } from '../tuf/envelope.ts';
@@ -14,7 +14,6 @@ import { versionedName } from '../tuf/layout.ts';
 import type { Targets } from '../tuf/metadata.ts';
 import { parseTargets } from '../tuf/parse-targets.ts';
 import { verifyEnvelope, type RoleTrust } from '../tuf/threshold.ts';
-import { binsOf } from './bins-of.ts';
 import type { Published } from './commit.ts';
 import { signersNamedBy, type Signers } from './signers.ts';
 import { checkNextLayout, nextRebinStep, type RebinStep } from './rebin.ts';
@@ -25,7 +24,8 @@ export interface ImportContext extends Signers {
   readonly published: Published;
   /** The root file that is trusted now, as text. */
   readonly trustedRoot: string;
-  readonly bins: readonly BinState[];
+  /** Asks the ledger for these of all bins. */
+  readonly bins: (range: BinRange) => Promise<readonly BinState[]>;
   /** The old online key is in a stranger's hands: nothing that it signed counts any more. */
   readonly compromised: boolean;
   /** Milliseconds since the epoch. */
@@ -51,7 +51,7 @@ export interface ImportStep {
 
 /**
  * The next publication that `bundle` asks for; undefined: everything that it holds is published.
- * @throws CountersignError `bundle-conflict`, `key-mismatch`, `key-overlap-missing`; the errors of the store.
+ * @throws CountersignError `bundle-conflict`, `key-mismatch`, `key-overlap-missing`; the errors of store and ledger.
  */
 export async function nextImportStep(
   bundle: VerifiedBundle,
@@ -67,7 +67,7 @@ export async function nextImportStep(
   if (root === versions.root && !newTargets && !newBins) return undefined;
   const layout = after.binTrust.layout;
   const rebins = !layout.isSame(roles.binTrust.layout);
-  const bins = rebins ? [] : binsWithoutKey(context, after);
+  const bins = rebins ? [] : await binsWithoutKey(context, after);
   const step = { versions: after.versions, bins, more: false };
   if (rebins) checkNextLayout(layout, context, after);
   if (context.compromised) {
@@ -82,7 +82,7 @@ export async function nextImportStep(
     return { versions: { ...versions, root }, bins: [], more: true };
   }
   if (!rebins) return step;
-  const rebin = nextRebinStep(layout, context, after);
+  const rebin = await nextRebinStep(layout, context, after);
   return rebin.switches ? { ...step, rebin } : { versions, bins: [], more: true, rebin };
 }
 
@@ -179,10 +179,10 @@ async function readTargetsRole(
 }
 
 /** Bins that bear no signature of a key that may sign them afterwards. */
-function binsWithoutKey({ published, bins }: ImportContext, after: OfflineRoles): number[] {
+async function binsWithoutKey({ published, bins }: ImportContext, after: OfflineRoles): Promise<number[]> {
   const allowed = after.binTrust.keyids;
   if (published.roles.binTrust.keyids.every((keyid) => allowed.includes(keyid))) return [];
-  const current = binsOf(published.snapshot.layout, bins);
+  const current = await bins(published.snapshot.layout);
   return current
     .filter(({ keyids }) => !keyids.some((keyid) => allowed.includes(keyid)))
     .map(({ bin }) => bin);

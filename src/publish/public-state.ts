@@ -5,7 +5,6 @@ import type { ObjectStore } from '../storage/store.ts';
 import { parseRoot } from '../tuf/parse-root.ts';
 import type { RoleTrust } from '../tuf/threshold.ts';
 import { checkSameLayout, topLevelTrust } from '../tuf/verify-roles.ts';
-import { binsOf } from './bins-of.ts';
 import type { Published } from './commit.ts';
 import { explainUnreadable } from './ledger-behind.ts';
 import { loadOfflineRoles, loadSnapshot, loadTimestamp, type OfflineRoles } from './verified-reads.ts';
@@ -35,7 +34,7 @@ export async function readPublicState(
   const published = await readPublished(store, head, reading).catch(async (error: unknown) => {
     throw await explainUnreadable(store, head, error);
   });
-  const bins = binsOf(published.roles.binTrust.layout, await history.bins());
+  const bins = await history.bins(published.roles.binTrust.layout);
   const digests = bins.map(({ sha256 }) => sha256);
   return { head, published: { ...published, digests } };
 }

@@ -8,7 +8,6 @@ import { parseExpires } from '../tuf/lifetimes.ts';
 import type { Lease } from '../ledger/ledger.ts';
 import { AlteredBins } from './altered-bins.ts';
 import { KeyProgress } from './key-progress.ts';
-import { binsOf } from './bins-of.ts';
 import { auditLog } from './key-use.ts';
 import { checkStillHeld, LEASE_TTL_MS, takeLease, type LeaseTaker } from './lease.ts';
 import { readPublicState } from './public-state.ts';
@@ -138,7 +137,7 @@ export class Publisher {
       const head = await history.head();
       if (head !== undefined && head.snapshot === this.#observed?.published.snapshot.version) return;
       const { published } = await readPublicState(history, store);
-      const bins = binsOf(published.snapshot.layout, await history.bins());
+      const bins = await history.bins(published.snapshot.layout);
       const renewals = new RenewalTable(bins, settings.lifetimes.binMs);
       const nextKey = nextSigner && new KeyProgress(bins, nextSigner.keyid);
       this.#observed = { published, renewals, nextKey };

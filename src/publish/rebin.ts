@@ -2,10 +2,12 @@
 // its own, so its bins are published in ordinary publications before any client can be sent to them, with uploads in
 // between; one publication at the end makes anew what those changed, and names the new bins role. (ADR 20)
 //
-// What is done already is not remembered but seen: in the snapshot, and in what the ledger says of each bin. Pure.
+// What is done already is not remembered but seen: in the snapshot, and in what the ledger says of bins. It is asked for
+// those of one step while bins are prepared, and for all of them at the end: the work grows with the bins, not with bins
+// and publications.
 // May assume: the bundle may be imported (./import.ts). Next: ./rebin-publication.ts
 import { CountersignError } from '../lib/errors.ts';
-import type { BinState, BinVersion } from '../ledger/ledger.ts';
+import type { BinRange, BinState, BinVersion } from '../ledger/ledger.ts';
 import { alignedBins, type BinLayout } from '../tuf/bins.ts';
 import { MAX_METADATA_BYTES } from '../tuf/metadata-limits.ts';
 import type { Published } from './commit.ts';
@@ -42,8 +44,8 @@ export interface RebinStep {
 
 export interface RebinContext extends Signers {
   readonly published: Published;
-  /** What the ledger says of every bin. */
-  readonly bins: readonly BinState[];
+  /** Asks the ledger for these of all bins; those that were never published are left out. */
+  readonly bins: (range: BinRange) => Promise<readonly BinState[]>;
   readonly compromised: boolean;
   /** Milliseconds since the epoch. */
   readonly now: number;
@@ -55,7 +57,11 @@ export interface RebinContext extends Signers {
  * Whether `next` may take the place of the published layout.
  * @throws CountersignError `bundle-conflict` that says why not.
  */
-export function checkNextLayout(next: BinLayout, context: RebinContext, after: OfflineRoles): void {
+export function checkNextLayout(
+  next: BinLayout,
+  context: Omit<RebinContext, 'bins'>,
+  after: OfflineRoles,
+): void {
   const { published, compromised } = context;
   const { snapshot } = published;
   const change = `the bundle has ${next.count} bins ${next.prefix}-…, ${snapshot.layout.count} bins ${snapshot.layout.prefix}-… are published`;
@@ -93,12 +99,19 @@ export function snapshotBytesWith(next: BinLayout, { snapshot }: Pick<Published,
   return snapshot.edit(edit).signed.length;
 }
 
-/** The next publication of the change. */
-export function nextRebinStep(next: BinLayout, context: RebinContext, after: OfflineRoles): RebinStep {
-  const { published, bins, resyncs } = context;
-  const states = new Map(bins.map((state) => [state.bin, state]));
+/** The next publication of the change. @throws the errors of the ledger. */
+export async function nextRebinStep(
+  next: BinLayout,
+  context: RebinContext,
+  after: OfflineRoles,
+): Promise<RebinStep> {
+  const { published, resyncs } = context;
   const keyids = signingKeys(context, after);
-  const step = (numbers: readonly number[], kind: Pick<RebinStep, 'switches' | 'resyncs'>): RebinStep => ({
+  const step = (
+    numbers: readonly number[],
+    states: BinStates,
+    kind: Pick<RebinStep, 'switches' | 'resyncs'>,
+  ): RebinStep => ({
     layout: next,
     bins: numbers.map((bin) => ({ bin, version: (states.get(bin)?.version ?? 0) + 1 })),
     keyids,
@@ -108,24 +121,32 @@ export function nextRebinStep(next: BinLayout, context: RebinContext, after: Off
   const listed = published.snapshot.firstListed(next);
   if (listed > next.first + 1) {
     const first = Math.max(next.first + 1, listed - sliceLength(next, published));
-    return step(range(first, listed), { switches: false, resyncs: false });
+    const states = await statesOf({ first, count: listed - first }, context);
+    return step(range(first, listed), states, { switches: false, resyncs: false });
   }
   const { layout } = published.snapshot;
+  const [states, sources] = [await statesOf(next, context), await statesOf(layout, context)];
   const changed = range(next.first + 1, next.first + next.count).filter((bin) => {
     const own = states.get(bin);
-    return own === undefined || isStale(own, alignedBins(next, bin, layout), states, context, keyids);
+    return own === undefined || isStale(own, alignedBins(next, bin, layout), sources, context, keyids);
   });
   if (changed.length > CHANGED_AT_LAST && resyncs < MAX_RESYNCS) {
-    return step(changed.slice(0, sliceLength(next, published)), { switches: false, resyncs: true });
+    return step(changed.slice(0, sliceLength(next, published)), states, { switches: false, resyncs: true });
   }
-  return step([next.first, ...changed], { switches: true, resyncs: false });
+  return step([next.first, ...changed], states, { switches: true, resyncs: false });
+}
+
+type BinStates = ReadonlyMap<number, BinState>;
+
+async function statesOf(range: BinRange, { bins }: Pick<RebinContext, 'bins'>): Promise<BinStates> {
+  return new Map((await bins(range)).map((state) => [state.bin, state]));
 }
 
 /** Whether a bin that was prepared must be made anew. */
 function isStale(
   { signedAt, expires, keyids }: BinState,
-  sources: readonly number[],
-  states: ReadonlyMap<number, BinState>,
+  madeOf: readonly number[],
+  sources: BinStates,
   { now }: RebinContext,
   wanted: readonly string[],
 ): boolean {
@@ -133,7 +154,7 @@ function isStale(
   // It waited so long that it would have to be renewed at once.
   if (now >= signedAt + (expires - signedAt) / 2) return true;
   // Publications of one millisecond cannot be told apart: then once too often.
-  return sources.some((source) => (states.get(source)?.signedAt ?? Number.POSITIVE_INFINITY) >= signedAt);
+  return madeOf.some((source) => (sources.get(source)?.signedAt ?? Number.POSITIVE_INFINITY) >= signedAt);
 }
 
 /** Publications that prepare the bins which are not listed yet. */
@@ -148,7 +169,7 @@ function sliceLength(next: BinLayout, { snapshot: { layout } }: Pick<Published, 
 }
 
 /** The service's keys that may sign the bins of before and of after: whoever reads either can verify the new ones. */
-function signingKeys(context: RebinContext, after: OfflineRoles): string[] {
+function signingKeys(context: Omit<RebinContext, 'bins'>, after: OfflineRoles): string[] {
   const before = context.published.roles.binTrust.keyids;
   const keyids = after.binTrust.keyids.filter((keyid) => before.includes(keyid));
   return signersNamedBy(context, { keyids }).map(({ keyid }) => keyid);

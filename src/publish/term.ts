@@ -9,7 +9,6 @@ import { parseExpires, renewalAge } from '../tuf/lifetimes.ts';
 import type { AlteredBins } from './altered-bins.ts';
 import { gatherBatch, waitingEvents, type BatchSource } from './batch.ts';
 import { binsHere, type BinDesk } from './bin-desk.ts';
-import { binsOf } from './bins-of.ts';
 import { commit, type CommitPorts, type Published } from './commit.ts';
 import { checkNothingForeign } from './foreign-objects.ts';
 import { ImportDesk } from './import-desk.ts';
@@ -113,7 +112,7 @@ export class Term {
       if (unfinished.rebin !== undefined)
         published = (await readPublicState(ports.history, ports.store)).published;
     }
-    const bins = binsOf(published.snapshot.layout, await ports.history.bins());
+    const bins = await ports.history.bins(published.snapshot.layout);
     const term = new Term(ports, lease, withoutIntent(head), published, bins);
     if (compromise === undefined) {
       checkSigner(published.roles, ports);
@@ -229,7 +228,7 @@ export class Term {
   async #readAnew(): Promise<void> {
     const { history, store, settings, nextSigner } = this.#ports;
     this.#published = (await readPublicState(history, store)).published;
-    const bins = binsOf(this.#published.snapshot.layout, await history.bins());
+    const bins = await history.bins(this.#published.snapshot.layout);
     this.renewals = new RenewalTable(bins, settings.lifetimes.binMs, settings.minIntervalMs);
     this.nextKey = nextSigner && new KeyProgress(bins, nextSigner.keyid);
   }

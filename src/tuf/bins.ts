@@ -20,6 +20,9 @@ const NUMBERS = 2 ** MAX_BIN_BITS;
 /** Layouts that a repository can have had. */
 export const MAX_GENERATION = 99;
 
+/** Every number that a bin can have. */
+export const ALL_BINS = { first: 0, count: MAX_GENERATION * NUMBERS } as const;
+
 /**
  * A number of bins, a power of two, and the names and the arithmetic that follow from it. A bin is known by its number;
  * those of a repository's first layout are 0, 1, 2 …

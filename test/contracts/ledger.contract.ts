@@ -398,6 +398,11 @@ export function ledgerContract(name: string, open: () => Promise<LedgerUnderTest
             keyids,
           },
         ]);
+        const asked = async (first: number, count: number): Promise<number[]> =>
+          (await ledger.bins({ first, count })).map(({ bin }) => bin);
+        expect(await asked(1, 9)).toEqual([1, 2]);
+        expect(await asked(2, 9)).toEqual([2, 10]);
+        expect(await asked(11, 32_768)).toEqual([]);
       });
 
       test('changes are those of finished publications, ascending, at most the limit', async () => {

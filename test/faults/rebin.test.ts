@@ -1,6 +1,6 @@
 // The number of bins changes while the repository is in service: what clients see before, between any two publications
 // and after, what may be refused, and the change broken at each of its writes.
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { ledgerLines } from '../../src/publish/audit-chain.ts';
 import { verifyAudit } from '../../src/publish/audit-verify.ts';
 import { copyStore } from '../../src/publish/copy-store.ts';
@@ -159,6 +159,26 @@ describe.each([
     );
   },
 );
+
+test('the ledger is asked for bins as their number grows, not for all of them in each publication', async () => {
+  const repository = await foundRepository({ bins: 16 });
+  await publishPaths(repository, PATHS);
+  const { ledger } = repository;
+  const asked = vi.spyOn(ledger, 'bins');
+  const rows = async (): Promise<number> =>
+    (await Promise.all(asked.mock.results.map(({ value }) => value as ReturnType<typeof ledger.bins>))).flat()
+      .length;
+  const before: number[] = [];
+  const state = await change(repository, await ceremony(repository, { binCount: 2048 }), async () => {
+    before.push(await rows());
+  });
+  expect(state).toMatchObject({ state: 'done' });
+  // The term begins with the bins that are public, twice; those to come are new, until the last publication.
+  expect(before.length).toBeGreaterThan(8);
+  expect(before.slice(0, -1).every((read) => read === 2 * 16)).toBe(true);
+  expect(await rows()).toBeLessThan(5 * 2048);
+  await expectSound(repository);
+});
 
 test('the format alone: the bins stay as they are', async () => {
   const repository = await foundRepository();
