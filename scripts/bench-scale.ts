@@ -7,11 +7,12 @@ import { join } from 'node:path';
 import process from 'node:process';
 import * as prettier from 'prettier';
 import { systemClock } from '../src/lib/clock.ts';
-import { growth, type Growth } from './scale/growth.ts';
+import { growth } from './scale/growth.ts';
+import { watchOtherWork, type Beside } from './scale/other-work.ts';
 import { scalePage, scalePictures, type ScaleFigures } from './scale/page.ts';
 import { peerRun } from './scale/peer.ts';
 import { PYPI_FILES } from './scale/pypi-files.ts';
-import { rebinRun, type RebinRun } from './scale/rebin.ts';
+import { rebinRun } from './scale/rebin.ts';
 import { serviceLife } from './scale/service-life.ts';
 import { liveThrough } from './scale/week.ts';
 
@@ -48,28 +49,29 @@ fs.mkdirSync(cache, { recursive: true });
 
 const STAGES = {
   growth: async () => {
-    const sizes: Growth[] = [];
+    const sizes: ScaleFigures['growth'][number][] = [];
     for (const files of plan.sizes) {
-      sizes.push(await growth(files, plan.bins, cache, folderOf(files)));
+      sizes.push(await beside(() => growth(files, plan.bins, cache, folderOf(files))));
       console.log(`bench: ${JSON.stringify(sizes.at(-1))}`);
       keep('growth', sizes);
     }
   },
   service: async () => {
-    keep('service', await serviceLife(folderOf(Math.max(...plan.sizes)), plan.publications));
+    const folder = folderOf(Math.max(...plan.sizes));
+    keep('service', await beside(() => serviceLife(folder, plan.publications)));
   },
   week: async () => {
     // As many bins as the index of PyPI's size has, and the same work at the same times, with less in each.
-    const week = await liveThrough(folderOf(plan.weekOf), plan.days, (hour) => {
+    const progress = (hour: number): void => {
       if (hour > 0) console.log(`bench: hour ${hour}`);
-    });
-    keep('week', week);
+    };
+    keep('week', await beside(() => liveThrough(folderOf(plan.weekOf), plan.days, progress)));
   },
   rebin: async () => {
-    const runs: RebinRun[] = [];
+    const runs: NonNullable<ScaleFigures['rebin']>[number][] = [];
     for (const { files, from, to, garbage = [] } of plan.rebins) {
       const folder = join(cache, 'rebin');
-      runs.push(await rebinRun(files, from, to, cache, folder, garbage));
+      runs.push(await beside(() => rebinRun(files, from, to, cache, folder, garbage)));
       fs.rmSync(folder, { recursive: true });
       console.log(`bench: ${JSON.stringify({ ...runs.at(-1), uploadMs: undefined })}`);
       keep('rebin', runs);
@@ -79,10 +81,17 @@ const STAGES = {
     const folder = join(cache, 'peer');
     fs.rmSync(folder, { recursive: true, force: true });
     fs.mkdirSync(folder);
-    keep('peer', await peerRun(cache, folder));
+    keep('peer', await beside(() => peerRun(cache, folder)));
   },
   page: () => writePage(),
 } as const;
+
+/** What a stage has measured, with what other work the machine did meanwhile. */
+async function beside<T extends object | undefined>(stage: () => Promise<T>): Promise<T & Beside> {
+  const otherWork = watchOtherWork();
+  const figures = await stage();
+  return figures && { ...figures, ...otherWork() };
+}
 
 function folderOf(files: number): string {
   return join(cache, `index-${files}`);
@@ -99,6 +108,11 @@ function kept<K extends keyof ScaleFigures>(name: K): ScaleFigures[K] | undefine
 
 async function writePage(): Promise<void> {
   const [peer, rebin, service, week] = [kept('peer'), kept('rebin'), kept('service'), kept('week')];
+  const missing = Object.entries({ growth: kept('growth'), peer, rebin, service, week }).filter(
+    ([, figures]) => figures === undefined,
+  );
+  for (const [name] of missing)
+    console.error(`bench: ${cache} has no figures of ${name}: the page is without`);
   const figures: ScaleFigures = {
     growth: kept('growth') ?? [],
     ...(peer && { peer }),

@@ -5,6 +5,7 @@ import { svgChart } from './chart.ts';
 import type { GarbageFigures } from './garbage.ts';
 import type { Growth } from './growth.ts';
 import type { Taken } from './measured-process.ts';
+import { besideCell, besideSentence, type Beside } from './other-work.ts';
 import type { PeerRun } from './peer.ts';
 import { PYPI_FILES } from './pypi-files.ts';
 import type { RebinRun } from './rebin.ts';
@@ -17,11 +18,11 @@ const LIMIT_MB = 1000;
 
 export interface ScaleFigures {
   /** Ascending by files; the last one is of PyPI's size. */
-  readonly growth: readonly Growth[];
-  readonly peer?: PeerRun;
-  readonly rebin?: readonly RebinRun[];
-  readonly service?: ServiceLife;
-  readonly week?: Week;
+  readonly growth: readonly (Growth & Beside)[];
+  readonly peer?: PeerRun & Beside;
+  readonly rebin?: readonly (RebinRun & Beside)[];
+  readonly service?: ServiceLife & Beside;
+  readonly week?: Week & Beside;
 }
 
 /** `at`: milliseconds since the epoch. */
@@ -45,15 +46,16 @@ The lists are made by \`scripts/generate-manifest.ts\`: names, tags and lengths 
   ].join('\n');
 }
 
-function growthSection(growth: readonly Growth[]): string {
+function growthSection(growth: ScaleFigures['growth']): string {
   const full = growth.at(-1);
-  const rows = growth.map(({ files, bins, backsign, steps, fsck, metadataBytes }) => [
+  const rows = growth.map(({ files, bins, backsign, steps, fsck, metadataBytes, ...beside }) => [
     count(files),
     count(bins),
     seconds(backsign.seconds),
     `${seconds(steps.read)} + ${seconds(steps.sort)} + ${seconds(steps.sign)}`,
     seconds(backsign.cpuSeconds),
     share(backsign),
+    besideCell(beside),
     count(files / backsign.seconds),
     mb(backsign.peakMb),
     `${(metadataBytes / 1e9).toFixed(2)} GB`,
@@ -67,6 +69,7 @@ function growthSection(growth: readonly Growth[]): string {
     'read + sort + sign',
     'CPU',
     'of all cores',
+    'other work',
     'files/s',
     'peak memory',
     'metadata',
@@ -93,7 +96,7 @@ in the public bins afterwards, and \`fsck\` found no rule broken.${
       : ` python-tuf refreshed in ${client.refreshSeconds.toFixed(2)} s and found ${count(client.found)} files drawn at random in ${client.lookupSeconds.toFixed(1)} s.`
   }
 
-Where a run had much less than all cores, the machine did other work too, or the disk was waited for: compare the
+${besideSentence(growth)} Where a run had much less than what other work left, the disk was waited for: compare the
 seconds of the processor, which hardly depend on it.
 
 The time has a part that belongs to the bins (each is signed, verified, written with \`fsync\` and read back, whatever is in it) and a
@@ -114,7 +117,8 @@ function perFile(growth: readonly Growth[]): string {
   return [`${each.toFixed(1)} µs of the processor for each further file`, ...middle].join('; ');
 }
 
-function serviceSection({ startMs, publications, publicationsPerSecond, peakMb }: ServiceLife): string {
+function serviceSection(service: ServiceLife & Beside): string {
+  const { startMs, publications, publicationsPerSecond, peakMb } = service;
   return `## The service on it
 
 | what | found | promised |
@@ -122,10 +126,12 @@ function serviceSection({ startMs, publications, publicationsPerSecond, peakMb }
 | start until ready | ${startMs.map((ms) => count(ms)).join(', ')} ms | at most 3,000 ms |
 | events one at a time, ${count(publications)} of them | ${count(publicationsPerSecond)} publications/s | as on [a small one](performance.md) |
 | memory, highest | ${mb(peakMb)} | at most 400 MB |
+
+${besideSentence([service])}
 `;
 }
 
-function weekSection(week: Week): string {
+function weekSection(week: Week & Beside): string {
   const { days, bins, leastLeft, signatures, bytes, collected, gc } = week;
   const figures = [signatures, bytes].map((list) => ({ average: average(list), most: Math.max(...list) }));
   const [signed, written] = figures;
@@ -133,7 +139,7 @@ function weekSection(week: Week): string {
 
 The publisher's own code lived through ${days} simulated days with ${count(bins)} bins that expire daily, on a store and a ledger of files; only
 the clock was not real. The index is the smallest of those above, without uploads, and \`gc\` runs every twelve hours, not every hour. It
-took ${seconds(week.seconds)}. Figures are of the second day and later.
+took ${seconds(week.seconds)}${week.inMemory === true ? ', with its files in memory' : ''}. Figures are of the second day and later. ${besideSentence([week])}
 
 | by minute | average | highest | ratio |
 | --------- | ------- | ------- | ----- |
@@ -152,13 +158,14 @@ The storm is what the same work looks like when all bins are signed again at two
 `;
 }
 
-function rebinSection(runs: readonly RebinRun[]): string {
+function rebinSection(runs: readonly (RebinRun & Beside)[]): string {
   const rows = runs.map(({ from, to, files, publications, uploadMs, fsck, ...taken }) => [
     `${count(from)} → ${count(to)}`,
     count(files),
     seconds(taken.seconds),
     seconds(taken.prepareSeconds),
     seconds(taken.cpuSeconds),
+    besideCell(taken),
     `${((taken.prepareSeconds * 1000) / to).toFixed(1)} ms`,
     count(publications),
     `${count(uploadMs[Math.floor(uploadMs.length / 2)] ?? 0)} ms, ${count(uploadMs.at(-1) ?? 0)} ms`,
@@ -171,6 +178,7 @@ function rebinSection(runs: readonly RebinRun[]): string {
     'time',
     'preparing',
     'CPU',
+    'other work',
     'preparing a new bin',
     'publications',
     'an upload: median, longest',
@@ -181,7 +189,7 @@ function rebinSection(runs: readonly RebinRun[]): string {
 
 A service changes the number of its bins (ADR 20) as \`countersign import\` asks, and takes an upload every half second
 meanwhile. Bins are prepared in publications of their own, uploads in between; the whole takes a minute at least, because the
-ceremony's new root goes ahead by so much. Processor and memory are those of the service.
+ceremony's new root goes ahead by so much. Processor and memory are those of the service. ${besideSentence(runs)}
 
 ${table(head, rows)}
 
@@ -218,7 +226,8 @@ ${table(['objects removed', 'time', 'objects/s', 'the process grew by'], rows)}
 `;
 }
 
-function peerSection({ bins, own, peer }: PeerRun): string {
+function peerSection(run: PeerRun & Beside): string {
+  const { bins, own, peer } = run;
   const peerSeconds = peer.importSeconds + peer.publishSeconds;
   const rate = (files: number, taken: number): string => count(files / taken);
   return `## Against the peer
@@ -227,7 +236,7 @@ RSTUF's way, on ${count(peer.files)} of these files and ${count(bins)} bins: its
 what the database holds, with the same statements and steps, done with SQLAlchemy and python-tuf ${peer.version}
 (\`scripts/scale/peer.py\`). Its worker is not published as a package that could be installed here. The database is SQLite in the same
 process, which answers sooner than a server; its HTTP, broker and Redis are left out, its metadata are not fsynced, and nothing
-is verified after it was signed. countersign's figure has every fsync, and every signature verified.
+is verified after it was signed. countersign's figure has every fsync, and every signature verified. ${besideSentence([run])}
 
 | | seconds | files/s |
 | - | - | - |

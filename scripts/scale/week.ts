@@ -26,6 +26,9 @@ const STEP_MS = 30 * SECOND_MS;
 /** Milliseconds between two collections of garbage: rarer than the service's, which looks every hour. */
 const COLLECT_MS = 12 * HOUR_MS;
 
+/** What Linux says of a file system in memory (statfs(2): TMPFS_MAGIC). */
+const TMPFS = 0x01021994;
+
 /** Publications before the first whole cycle are not what every day is like. */
 const SETTLED_AFTER_MS = DAY_MS;
 
@@ -42,6 +45,8 @@ export interface Week {
   readonly gc: GcFigures;
   /** Seconds of real time. */
   readonly seconds: number;
+  /** Whether its files were in memory, and no disk was waited for. */
+  readonly inMemory?: boolean;
 }
 
 export interface GcFigures {
@@ -132,6 +137,7 @@ export async function liveThrough(
     collected,
     gc,
     seconds: (performance.now() - begun) / 1000,
+    inMemory: (await fs.statfs(folder)).type === TMPFS,
   };
 }
 
