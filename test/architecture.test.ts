@@ -126,7 +126,6 @@ describe('imports', () => {
       'src/backsign/bin-work.ts',
       'src/publish/bin-desk.ts',
       'src/publish/bootstrap.ts',
-      'src/publish/import-publication.ts',
     ]);
   });
 

@@ -22,16 +22,14 @@ import {
 import { rolesAfter, type ImportStep } from './import.ts';
 import { publicFile, storedFile, told } from './key-use.ts';
 import { plan, type Plan } from './plan.ts';
-import { rebinPart } from './rebin-publication.ts';
-import { rebuilder } from './rebuilt-bins.ts';
+import { binsToRebuild, rebinPart } from './rebin-publication.ts';
 import { sealedBundle, type SealedFile, type SealedOfflineFile } from './seal.ts';
 import type { Lifetimes } from './settings.ts';
 import { signersNamedBy, type Signers } from './signers.ts';
 import type { RoleTrust } from '../tuf/threshold.ts';
 import { writePages } from './simple-pages.ts';
 import { snapshotEditOf } from './snapshot-edit.ts';
-import { basesOf, type OfflineRoles, type PublicTimestamp } from './verified-reads.ts';
-import { writeBins } from './write-bins.ts';
+import type { OfflineRoles, PublicTimestamp } from './verified-reads.ts';
 import { replaceTimestamp, writeOnce } from './write.ts';
 
 /** A bundle as it waits in the ledger, verified. */
@@ -109,17 +107,15 @@ export async function completeImport(
   const files = newFiles(bundle, published.roles.versions, intent.roles);
   for (const { file, trust } of files.delegating) await writeOnce(store, file, trust);
   await writePages(store, pages);
-  const layouts = [published.snapshot.layout, roles.binTrust.layout] as const;
-  const rebuild = intent.rebin && rebuilder(...layouts, basesOf(store, published));
+  const { layout } = roles.binTrust;
+  // Keys that both the roles before and after it name sign bins of another layout (./rebin.ts).
   const digests =
-    rebuild === undefined
+    intent.rebin === undefined
       ? await bins.write(roles, binsToWrite(published, { intent, changes }))
-      : await writeBins(ports, roles, intent, ({ bin, version }) =>
-          rebuild(bin, version, intent.expires.bin),
-        );
+      : await bins.rebuild(binsToRebuild(published, intent, layout));
   const snapshot = published.snapshot.edit({
     ...snapshotEditOf(intent),
-    ...(rebuild === undefined ? {} : { prepares: roles.binTrust.layout }),
+    ...(intent.rebin === undefined ? {} : { prepares: layout }),
     // No client trusts a snapshot of before any more: the names of former layouts may go.
     forgetsFormer: overwrite && sharesNoKey(published.roles.snapshotTrust, roles.snapshotTrust),
   });

@@ -1,6 +1,6 @@
 // What is public now, verified, as whoever begins to publish or stands by reads it from ledger and store.
 import { CountersignError } from '../lib/errors.ts';
-import type { Head, History } from '../ledger/ledger.ts';
+import type { BinState, Head, History } from '../ledger/ledger.ts';
 import type { ObjectStore } from '../storage/store.ts';
 import { parseRoot } from '../tuf/parse-root.ts';
 import type { RoleTrust } from '../tuf/threshold.ts';
@@ -12,6 +12,8 @@ import { loadOfflineRoles, loadSnapshot, loadTimestamp, type OfflineRoles } from
 export interface PublicState {
   readonly head: Head;
   readonly published: Published;
+  /** What the ledger says of the bins that are public. */
+  readonly bins: readonly BinState[];
 }
 
 /**
@@ -36,7 +38,7 @@ export async function readPublicState(
   });
   const bins = await history.bins(published.roles.binTrust.layout);
   const digests = bins.map(({ sha256 }) => sha256);
-  return { head, published: { ...published, digests } };
+  return { head, published: { ...published, digests }, bins };
 }
 
 async function readPublished(

@@ -136,8 +136,7 @@ export class Publisher {
     try {
       const head = await history.head();
       if (head !== undefined && head.snapshot === this.#observed?.published.snapshot.version) return;
-      const { published } = await readPublicState(history, store);
-      const bins = await history.bins(published.snapshot.layout);
+      const { published, bins } = await readPublicState(history, store);
       const renewals = new RenewalTable(bins, settings.lifetimes.binMs);
       const nextKey = nextSigner && new KeyProgress(bins, nextSigner.keyid);
       this.#observed = { published, renewals, nextKey };

@@ -227,8 +227,8 @@ export class Term {
   /** The bins are others now: everything is known of them as at the beginning of a term. */
   async #readAnew(): Promise<void> {
     const { history, store, settings, nextSigner } = this.#ports;
-    this.#published = (await readPublicState(history, store)).published;
-    const bins = await history.bins(this.#published.snapshot.layout);
+    const { published, bins } = await readPublicState(history, store);
+    this.#published = published;
     this.renewals = new RenewalTable(bins, settings.lifetimes.binMs, settings.minIntervalMs);
     this.nextKey = nextSigner && new KeyProgress(bins, nextSigner.keyid);
   }

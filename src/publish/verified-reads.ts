@@ -147,10 +147,6 @@ export async function loadBin(
 /** Bins as they are public, each read and verified when it is asked for. */
 export type BaseDocument = (bin: number) => Promise<BinDocument>;
 
-export function basesOf(store: ObjectStore, bins: PublicBins): BaseDocument {
-  return (bin) => loadBin(store, bins.roles.binTrust.layout, publicBin(bins, bin));
-}
-
 /** What `timestamp.json` in the store says, if it verifies, and the token to replace it with. */
 export interface PublicTimestamp {
   readonly token: VersionToken;
