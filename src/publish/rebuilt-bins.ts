@@ -1,7 +1,8 @@
 // Bins of a layout to come, made from those of the current one. Hash space is divided by leading bits: each new bin
 // needs one bin, or some neighbours, and nothing has to be sorted or kept beside the store. (ADR 20)
 //
-// May assume: every bin that `base` gives was verified. Next: ./seal.ts, ./write.ts
+// May assume: every bin that `base` gives was verified, and is nobody else's: its memory is used again. Next: ./seal.ts, ./write.ts
+import { returnMemory } from '../lib/memory.ts';
 import { BinDocument } from '../tuf/bin-document.ts';
 import { alignedBins, type BinLayout } from '../tuf/bins.ts';
 import type { BaseDocument } from './verified-reads.ts';
@@ -21,7 +22,11 @@ export function rebuilder(
     if (known !== undefined) return known;
     const [oldest] = divided.keys();
     if (divided.size >= KEPT && oldest !== undefined) divided.delete(oldest);
-    const parts = base(source).then((document) => entriesByBin(document, layout));
+    const parts = base(source).then((document) => {
+      const entries = entriesByBin(document, layout);
+      returnMemory(document.signed);
+      return entries;
+    });
     divided.set(source, parts);
     return parts;
   };
@@ -29,7 +34,9 @@ export function rebuilder(
     const sources = alignedBins(layout, bin, current);
     if (layout.count <= current.count) {
       const documents = await Promise.all(sources.map((source) => base(source)));
-      return BinDocument.ofEntries(merged(documents), version, expires);
+      const made = BinDocument.ofEntries(merged(documents), version, expires);
+      for (const { signed } of documents) returnMemory(signed);
+      return made;
     }
     const [source = current.first] = sources;
     const entries = (await divide(source)).get(bin) ?? Buffer.alloc(0);
