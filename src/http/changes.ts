@@ -4,7 +4,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import { tryAgain } from './events.ts';
-import { lifetimeOf } from './lifetime.ts';
+import { lifetimeOf, whenOver } from './lifetime.ts';
 import { content, problems } from './openapi.ts';
 import type { ServerDeps } from './server-deps.ts';
 import type { Slots } from '../lib/slots.ts';
@@ -55,7 +55,7 @@ export function changesRoute(app: FastifyInstance, deps: ServerDeps, streams: Sl
       await checkStart(history, after);
       const release = streams.take();
       if (release === undefined) throw tryAgain('busy', 'too many streams are open', deps);
-      reply.raw.once('close', release);
+      whenOver(reply.raw, release);
       const signal = lifetimeOf(reply.raw, deps.shutdownSignal);
       const body = Readable.from(lines(after, signal), { objectMode: true, highWaterMark: 1 });
       return reply.type('application/x-ndjson').header('cache-control', 'no-store').send(body);

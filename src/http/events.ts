@@ -4,7 +4,7 @@ import { Type } from 'typebox';
 import type { EventState, Receipt } from '../ledger/ledger.ts';
 import { parseEventsBody, type EventsBody } from './event-body.ts';
 import { EventLineSchema, EventsBodySchema, ReceiptsSchema } from './event-schema.ts';
-import { lifetimeOf } from './lifetime.ts';
+import { lifetimeOf, whenOver } from './lifetime.ts';
 import { content, problems } from './openapi.ts';
 import { waitSeconds } from './prefer.ts';
 import { ProblemError, requestInvalid } from './problem.ts';
@@ -90,7 +90,7 @@ export function eventsRoute(app: FastifyInstance, deps: ServerDeps): void {
       const announced = Number(request.headers['content-length'] ?? limits.requestBytes);
       const release = bodyBytes.take(Math.min(announced, limits.requestBytes));
       if (release === undefined) throw tryAgain('busy', 'other requests fill the memory for bodies', deps);
-      reply.raw.once('close', release);
+      whenOver(reply.raw, release);
       done();
     },
     handler: async (request, reply) => {

@@ -2,6 +2,13 @@
 // signal, which lives as long as the process.)
 import type { ServerResponse } from 'node:http';
 
+/** Calls `end` when the answer is complete or its connection closes; at once when it is too late to be told. */
+export function whenOver(response: ServerResponse, end: () => void): void {
+  // A client may have left while the ledger was asked: its close is not told a second time.
+  if (response.closed) end();
+  else response.once('close', end);
+}
+
 /** Aborted when the answer is complete, its connection closes, or the service stops. */
 export function lifetimeOf(response: ServerResponse, shutdownSignal: AbortSignal): AbortSignal {
   const controller = new AbortController();
@@ -10,10 +17,10 @@ export function lifetimeOf(response: ServerResponse, shutdownSignal: AbortSignal
     response.removeListener('close', end);
     controller.abort();
   };
-  if (response.closed || shutdownSignal.aborted) controller.abort();
+  if (shutdownSignal.aborted) controller.abort();
   else {
     shutdownSignal.addEventListener('abort', end);
-    response.once('close', end);
+    whenOver(response, end);
   }
   return controller.signal;
 }

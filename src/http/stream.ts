@@ -5,7 +5,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import { tryAgain } from './events.ts';
-import { lifetimeOf } from './lifetime.ts';
+import { lifetimeOf, whenOver } from './lifetime.ts';
 import { content, problems } from './openapi.ts';
 import { requestInvalid } from './problem.ts';
 import type { ServerDeps } from './server-deps.ts';
@@ -82,7 +82,7 @@ export function streamRoute(app: FastifyInstance, deps: ServerDeps, streams: Slo
       await checkStart(history, after);
       const release = streams.take();
       if (release === undefined) throw tryAgain('busy', 'too many streams are open', deps);
-      reply.raw.once('close', release);
+      whenOver(reply.raw, release);
       const signal = lifetimeOf(reply.raw, deps.shutdownSignal);
       const body = Readable.from(messages(after, signal), { objectMode: true, highWaterMark: 1 });
       return reply.type('text/event-stream').header('cache-control', 'no-store').send(body);

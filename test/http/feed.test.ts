@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { request, type IncomingMessage } from 'node:http';
 import { expect, test } from 'vitest';
 import { intent } from '../support/ledger-fixtures.ts';
-import { send, SHA, startService, wireEvent } from './service.ts';
+import { allClosed, holdHead, send, SHA, startService, wireEvent } from './service.ts';
 
 async function open(url: string, headers: Record<string, string> = {}): Promise<IncomingMessage> {
   const req = request(url, { headers });
@@ -115,6 +115,22 @@ test('streams are bounded, and a place is free again when a reader leaves', asyn
   first.destroy();
   await expect.poll(async () => (await open(`${origin}/v1/stream`)).statusCode).toBe(200);
 });
+
+test.each(['/v1/stream', '/v1/changes'])(
+  'a reader of %s that leaves while the ledger is asked leaves its place free',
+  async (path) => {
+    const service = await startService({ limits: { streams: 2 } });
+    const origin = await service.listen();
+    const ledger = holdHead(service);
+    const leaving = [1, 2].map(() => request(`${origin}${path}`).on('error', () => undefined));
+    for (const reader of leaving) reader.end();
+    await expect.poll(ledger.asked).toBe(2);
+    for (const reader of leaving) reader.destroy();
+    await allClosed(service);
+    ledger.answer();
+    expect((await open(`${origin}${path}`)).statusCode).toBe(200);
+  },
+);
 
 test('a reader that stops reading holds back its own stream only, in bounded memory', async () => {
   const service = await startService();

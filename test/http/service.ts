@@ -2,7 +2,7 @@
 // signing, because these tests are about what crosses the wire.
 import { randomUUID } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
-import { onTestFinished } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import { buildServer } from '../../src/http/server.ts';
 import { DEFAULT_HTTP_LIMITS, type HttpLimits, type ServerDeps } from '../../src/http/server-deps.ts';
 import type { TargetChange } from '../../src/ledger/ledger.ts';
@@ -165,6 +165,33 @@ function lookup(path: string, target: TargetFile | undefined, version: number): 
     bin: { name: 'bin-0', version, expires, signatures: [{ keyid: 'ab'.repeat(32), sig: 'cd'.repeat(64) }] },
     ...(path === '' || target === undefined ? {} : { target }),
   };
+}
+
+/** From now on the ledger does not say its head, until `answer` is called; `asked` counts who wants to know it. */
+export function holdHead({ ledger }: TestService): { asked: () => number; answer: () => void } {
+  const head = ledger.head.bind(ledger);
+  const waiting: (() => void)[] = [];
+  ledger.head = async () => {
+    await new Promise<void>((resolve) => waiting.push(resolve));
+    return head();
+  };
+  const answer = (): void => {
+    ledger.head = head;
+    for (const go of waiting) go();
+  };
+  return { asked: () => waiting.length, answer };
+}
+
+/** Resolves when no connection is open any more. */
+export async function allClosed({ app }: TestService): Promise<void> {
+  const open = (): Promise<number> =>
+    new Promise((resolve, reject) => {
+      app.server.getConnections((error, count) => {
+        if (error === null) resolve(count);
+        else reject(error);
+      });
+    });
+  await expect.poll(open).toBe(0);
 }
 
 export const SHA = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
