@@ -3,6 +3,7 @@
 import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { Socket } from 'node:net';
+import { inTurn } from '../lib/in-turn.ts';
 import { rawProblem } from './problem.ts';
 import type { ServerDeps } from './server-deps.ts';
 
@@ -26,10 +27,11 @@ export function createListener(
     requireHostHeader: true,
     insecureHTTPParser: false,
   };
+  const listener = inTurn(handler);
   const server =
     tls === undefined
-      ? createServer(options, handler)
-      : createTlsServer({ ...options, cert: tls.certificate, key: tls.key, minVersion: 'TLSv1.2' }, handler);
+      ? createServer(options, listener)
+      : createTlsServer({ ...options, cert: tls.certificate, key: tls.key, minVersion: 'TLSv1.2' }, listener);
   server.maxHeadersCount = MAX_HEADERS;
   server.maxConnections = limits.connections;
   server.setTimeout(limits.idleTimeoutMs);

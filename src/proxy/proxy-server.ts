@@ -1,7 +1,9 @@
 // The HTTP edge of the proxy: a simple index for installers. All routes are here.
+import { createServer, type RequestListener, type Server } from 'node:http';
 import { Readable } from 'node:stream';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { CountersignError, messageOf } from '../lib/errors.ts';
+import { inTurn } from '../lib/in-turn.ts';
 import type { Logger } from '../lib/log.ts';
 import { isCurrent, requestedRange } from '../lib/preconditions.ts';
 import { VERSION } from '../lib/version.ts';
@@ -46,15 +48,11 @@ export async function buildProxy(deps: ProxyDeps): Promise<FastifyInstance> {
     exposeHeadRoutes: false,
     forceCloseConnections: true,
     routerOptions: { maxParamLength: MAX_PARAMETER_LENGTH },
-    connectionTimeout: IDLE_TIMEOUT_MS,
-    keepAliveTimeout: IDLE_TIMEOUT_MS,
-    requestTimeout: HEADERS_TIMEOUT_MS,
-    http: { maxHeaderSize: MAX_HEADER_BYTES, headersTimeout: HEADERS_TIMEOUT_MS },
+    serverFactory: createListener,
     frameworkErrors: (error, request, reply) => {
       sendRefusal(deps, new CountersignError('request-invalid', messageOf(error)), request, reply);
     },
   });
-  app.server.maxConnections = MAX_CONNECTIONS;
   app.removeAllContentTypeParsers();
   app.addHook('onSend', (_request, reply, payload, done) => {
     void reply.header('x-content-type-options', 'nosniff').header('server', `countersign/${VERSION}`);
@@ -77,6 +75,19 @@ export async function buildProxy(deps: ProxyDeps): Promise<FastifyInstance> {
   stateRoutes(app, deps);
   await app.ready();
   return app;
+}
+
+function createListener(handler: RequestListener): Server {
+  const options = {
+    maxHeaderSize: MAX_HEADER_BYTES,
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    requestTimeout: HEADERS_TIMEOUT_MS,
+    keepAliveTimeout: IDLE_TIMEOUT_MS,
+  };
+  const server = createServer(options, inTurn(handler));
+  server.maxConnections = MAX_CONNECTIONS;
+  server.setTimeout(IDLE_TIMEOUT_MS);
+  return server;
 }
 
 function pageRoutes(app: FastifyInstance, deps: ProxyDeps): void {

@@ -1,9 +1,14 @@
 // Connections that are slow, huge, broken, kept, or in hand when the service stops.
 import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
+import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { startService, wireEvent } from './service.ts';
+import { sha256Hex } from '../../src/lib/bytes.ts';
+import { openFilesIn } from '../support/open-files.ts';
+import { tempDir } from '../support/temp-dir.ts';
+import { allClosed, holdHead, startService, wireEvent } from './service.ts';
 
 async function dial(
   origin: string,
@@ -135,6 +140,46 @@ test('pipelined requests on one connection are answered in order', async () => {
   await expect
     .poll(() => text().match(/HTTP\/1.1 \d+/g))
     .toEqual(['HTTP/1.1 200', 'HTTP/1.1 404', 'HTTP/1.1 200']);
+});
+
+test('requests behind another one on a connection that ends hold nothing: no place, no body, no file', async () => {
+  const folder = await tempDir();
+  const large = Buffer.alloc(4_000_000);
+  await writeFile(path.join(folder, 'file'), large);
+  const service = await startService({
+    limits: { streams: 2, requestBytes: 1000 },
+    targets: { kind: 'file', directory: folder },
+  });
+  const sha256 = sha256Hex(large);
+  service.current.set('file', { length: large.length, hashes: { sha256 } });
+  const origin = await service.listen();
+  const ledger = holdHead(service);
+  const get = (url: string) => `GET ${url} HTTP/1.1\r\nHost: x\r\n\r\n`;
+  const post =
+    'POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n' +
+    ' '.repeat(1000);
+  const behind = [get('/v1/stream?after=1'), get('/v1/changes'), post, get(`/targets/${sha256}.file`)];
+  const connections = await Promise.all(behind.map(() => dial(origin)));
+  connections.forEach(({ socket }, index) => {
+    socket.write(get('/readyz') + (behind[index] ?? '').repeat(8));
+  });
+  await expect.poll(ledger.asked).toBe(behind.length);
+  const healthz = await dial(origin);
+  healthz.socket.write(get('/healthz'));
+  await expect.poll(healthz.text).toContain('"ok"');
+  for (const { socket } of [...connections, healthz]) socket.destroy();
+  await allClosed(service);
+  ledger.answer();
+  const stream = await fetch(`${origin}/v1/stream`);
+  expect(stream.status).toBe(200);
+  await stream.body?.cancel();
+  const sent = await fetch(`${origin}/v1/events`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ events: [wireEvent('a')] }),
+  });
+  expect(sent.status).toBe(202);
+  await expect.poll(() => openFilesIn(folder)).toEqual([]);
 });
 
 test('stopping answers what is in hand, ends waits and streams, and closes kept connections', async () => {

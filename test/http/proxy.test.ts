@@ -1,5 +1,7 @@
 // The proxy over real HTTP, between an honest installer and an upstream that lies.
+import { once } from 'node:events';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { sha256Hex } from '../../src/lib/bytes.ts';
@@ -12,6 +14,7 @@ import {
   untilAnswered,
   type ListedFile,
 } from '../support/hostile-upstream.ts';
+import { openFilesIn } from '../support/open-files.ts';
 import { eventually } from '../support/publisher-process.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
@@ -108,6 +111,26 @@ describe('an honest upstream', () => {
     expect(upstream.requests.filter((name) => name === file)).toHaveLength(2);
     await eventually('the file is kept again', isKept);
     expect(await readFile(path.join(folder, kept), 'utf8')).toBe(CONTENT);
+  });
+
+  test('downloads behind another one on a connection that ends hold no file', async () => {
+    const other = 'packages/ab/other-1.0-py3-none-any.whl';
+    const large = Buffer.alloc(4_000_000);
+    const { upstream } = await upstreamWithPage(large);
+    const [slow = ''] = upstream.publish({ [other]: 'slow' });
+    upstream.lies.set(slow, () => undefined);
+    const stateDirectory = await tempDir();
+    const { address } = await proxyOf(upstream, { stateDirectory });
+    expect((await get(address)).status).toBe(200);
+    const { hostname, port } = new URL(address);
+    const socket = connect(Number(port), hostname);
+    const ask = (file: string) => `GET /files/${file} HTTP/1.1\r\nHost: x\r\n\r\n`;
+    socket.write(ask(other) + ask(FILE).repeat(8));
+    await expect.poll(() => upstream.requests).toContain(slow);
+    expect((await get(address)).status).toBe(200);
+    socket.destroy();
+    await once(socket, 'close');
+    await expect.poll(() => openFilesIn(path.join(stateDirectory, 'files'))).toEqual([]);
   });
 
   test('the cache stays within its bound, and a file larger than it still arrives', async () => {
