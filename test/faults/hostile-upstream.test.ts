@@ -117,6 +117,19 @@ describe('metadata', () => {
     await expectRefused(it, tamper, 'signature-invalid');
   });
 
+  test('4.2.1: a bin with a signature twice, which other clients refuse', async () => {
+    const it = await scene();
+    const twice = (bytes: Uint8Array | undefined): Uint8Array | undefined =>
+      bytes &&
+      Buffer.from(
+        Buffer.from(bytes)
+          .toString('latin1')
+          .replace(/(\{"keyid":[^}]*\})\]\}$/, '$1,$1]}'),
+        'latin1',
+      );
+    await expectRefused(it, (name, honest) => (isBin(name) ? twice(honest) : honest), 'metadata-invalid');
+  });
+
   test('endless data in place of a bin', async () => {
     const it = await scene();
     await expectRefused(it, (name, honest) => (isBin(name) ? endless() : honest), 'metadata-too-large');

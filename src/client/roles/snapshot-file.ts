@@ -1,10 +1,11 @@
 // Snapshot as a client reads it (TUF 4.4): countersign's own form without building an object for each of its 16,384
 // bins (1 ms instead of 40), any other form through JSON.
 import { CountersignError, hasCode } from '../../lib/errors.ts';
-import { splitMetadataFile, type MetadataFile } from '../../tuf/metadata-file.ts';
+import type { MetadataFile } from '../../tuf/metadata-file.ts';
 import { asMap, field } from '../../tuf/shape.ts';
 import { SnapshotDocument } from '../../tuf/snapshot-document.ts';
 import { readFileReference, type FileReference } from './file-reference.ts';
+import { splitOwnFile } from './own-file.ts';
 import { placeOf, readRoleFile, type RoleFile } from './role-file.ts';
 
 export interface SnapshotFile extends RoleFile {
@@ -22,7 +23,7 @@ export interface SnapshotFile extends RoleFile {
  */
 export function ownSignedPart(bytes: Uint8Array): MetadataFile | undefined {
   try {
-    return splitMetadataFile(bytes);
+    return splitOwnFile(bytes);
   } catch (error) {
     if (!hasCode(error, 'metadata-invalid')) throw error;
     return undefined;

@@ -1,13 +1,13 @@
 // A targets role as a client reads it (TUF 4.5): `targets` itself, and every role it delegates to.
 import { hasCode } from '../../lib/errors.ts';
 import { BinDocument } from '../../tuf/bin-document.ts';
-import { splitMetadataFile } from '../../tuf/metadata-file.ts';
 import type { JsonValue } from '../../tuf/json.ts';
 import type { JsonObject, TargetFile } from '../../tuf/metadata.ts';
 import { plainObject } from '../../tuf/parse-targets.ts';
 import { asInteger, asMap, field, type Place } from '../../tuf/shape.ts';
 import { NO_DELEGATIONS, readDelegations, type DelegationTable } from './delegations.ts';
 import { readHashes, type Hashes } from './file-reference.ts';
+import { splitOwnFile } from './own-file.ts';
 import { placeOf, readRoleFile, type RoleFile } from './role-file.ts';
 
 /** What signed metadata says about a target file. */
@@ -33,7 +33,7 @@ export interface TargetsFile extends RoleFile {
 /** A bin of countersign's own form, read in place; undefined for any other file. Its entries are read when asked for. */
 export function readOwnBin(bytes: Uint8Array): TargetsFile | undefined {
   try {
-    const { signed, signatures } = splitMetadataFile(bytes);
+    const { signed, signatures } = splitOwnFile(bytes);
     const bin = BinDocument.parse(signed);
     const read = (path: string, { length, hashes, custom }: TargetFile): Target => {
       const value = new Map<string, JsonLeaf>([
