@@ -10,6 +10,8 @@ export interface HeldRole {
   readonly stamp?: string;
   /** Under which keys it was verified: trustDigest. */
   readonly trust: string;
+  /** For which paths: ReachedRole.scope. */
+  readonly scope: string;
   /** Number of the selection by which its target files were taken; 0: some could not be had. */
   readonly selection: number;
   /** Whether it delegates further. */

@@ -11,7 +11,7 @@ import type { HeldRole, JournalEntry, MirrorJournal, Shown } from './mirror-jour
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS roles (
   role TEXT PRIMARY KEY, version INTEGER NOT NULL, sha256 TEXT NOT NULL, stamp TEXT, trust TEXT NOT NULL,
-  selection INTEGER NOT NULL, delegates INTEGER NOT NULL, taken_at INTEGER NOT NULL
+  scope TEXT NOT NULL, selection INTEGER NOT NULL, delegates INTEGER NOT NULL, taken_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 -- since: milliseconds since the epoch; NULL until the timestamp that supersedes the object is public.
 CREATE TABLE IF NOT EXISTS superseded (name TEXT PRIMARY KEY, since INTEGER) STRICT, WITHOUT ROWID;
@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS shown (one INTEGER PRIMARY KEY CHECK (one = 1), times
 `;
 
 /** Of this schema, in SQLite's user_version. */
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 
 export class SqliteMirrorJournal implements MirrorJournal {
   readonly #database: Database.Database;
@@ -36,7 +36,7 @@ export class SqliteMirrorJournal implements MirrorJournal {
     this.#statements = {
       roles: prepare('SELECT * FROM roles'),
       hold: prepare(
-        'INSERT INTO roles VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (role) DO UPDATE SET version = excluded.version, sha256 = excluded.sha256, stamp = excluded.stamp, trust = excluded.trust, selection = excluded.selection, delegates = excluded.delegates, taken_at = excluded.taken_at',
+        'INSERT INTO roles VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (role) DO UPDATE SET version = excluded.version, sha256 = excluded.sha256, stamp = excluded.stamp, trust = excluded.trust, scope = excluded.scope, selection = excluded.selection, delegates = excluded.delegates, taken_at = excluded.taken_at',
       ),
       drop: prepare('DELETE FROM roles WHERE role = ?'),
       supersede: prepare('INSERT INTO superseded VALUES (?, NULL) ON CONFLICT (name) DO NOTHING'),
@@ -69,7 +69,9 @@ export class SqliteMirrorJournal implements MirrorJournal {
       const [row] = database.prepare('PRAGMA user_version').all() as { user_version: number }[];
       const version = row?.user_version ?? 0;
       if (version > SCHEMA_VERSION) throw new Error(`it was written by a newer countersign (${version})`);
-      database.exec(`BEGIN; ${SCHEMA}; PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`);
+      // Version 1 knew nothing of scopes: what it held is verified anew.
+      const former = version === 1 ? 'DROP TABLE roles;' : '';
+      database.exec(`BEGIN; ${former} ${SCHEMA}; PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`);
       return new SqliteMirrorJournal(database, lock);
     } catch (error) {
       if (lock?.inTransaction === true) lock.exec('ROLLBACK');
@@ -86,13 +88,14 @@ export class SqliteMirrorJournal implements MirrorJournal {
   roles(): Map<string, HeldRole> {
     const rows = this.#statements.roles.all() as RoleRow[];
     return new Map(
-      rows.map(({ role, version, sha256, stamp, trust, selection, delegates, taken_at: takenAt }) => [
+      rows.map(({ role, version, sha256, stamp, trust, scope, selection, delegates, taken_at: takenAt }) => [
         role,
         {
           version,
           sha256,
           ...(stamp === null ? {} : { stamp }),
           trust,
+          scope,
           selection,
           delegates: delegates !== 0,
           takenAt,
@@ -113,8 +116,18 @@ export class SqliteMirrorJournal implements MirrorJournal {
         for (const name of needed) need.run(name);
         if (dropped !== undefined) drop.run(dropped);
         if (role === undefined) continue;
-        const { version, sha256, stamp, trust, selection, delegates, takenAt } = role.held;
-        hold.run(role.name, version, sha256, stamp ?? null, trust, selection, delegates ? 1 : 0, takenAt);
+        const { version, sha256, stamp, trust, scope, selection, delegates, takenAt } = role.held;
+        hold.run(
+          role.name,
+          version,
+          sha256,
+          stamp ?? null,
+          trust,
+          scope,
+          selection,
+          delegates ? 1 : 0,
+          takenAt,
+        );
       }
     });
   }
@@ -160,6 +173,7 @@ interface RoleRow {
   readonly sha256: string;
   readonly stamp: string | null;
   readonly trust: string;
+  readonly scope: string;
   readonly selection: number;
   readonly delegates: number;
   readonly taken_at: number;

@@ -1,6 +1,6 @@
 // Every role that a client could come to from `targets`, level by level: the roles of one level may be taken at once,
 // and only those that delegate further are read again.
-import { createHash } from 'node:crypto';
+import { sha256Hex } from '../../lib/bytes.ts';
 import { CountersignError } from '../../lib/errors.ts';
 import type { FileReference } from '../roles/file-reference.ts';
 import { placeOf } from '../roles/role-file.ts';
@@ -12,13 +12,16 @@ export interface ReachedRole {
   readonly role: string;
   readonly trust: RoleTrust;
   readonly reference: FileReference;
+  /** Says the same as long as the same delegations lead here. */
+  readonly scope: string;
   /** Whether the delegations that lead here cover a path: what else the role lists, no client takes from it. */
   covers(path: string): boolean;
 }
 
 /** The role that everything is reached from. */
 export function topRole(trust: RoleTrust, snapshot: SnapshotFile): ReachedRole {
-  return { role: 'targets', trust, reference: referenceIn(snapshot, 'targets'), covers: () => true };
+  const reference = referenceIn(snapshot, 'targets');
+  return { role: 'targets', trust, reference, scope: '', covers: () => true };
 }
 
 /** A role with its file, when the file delegates further. */
@@ -41,7 +44,8 @@ export function nextLevel(
   const level: ReachedRole[] = [];
   for (const { reached: parent, file } of delegators) {
     let count = 0;
-    for (const { role, trust } of file.delegations.roles()) {
+    const scopes = new Map<string, string>();
+    for (const { role, trust, scope: own } of file.delegations.roles()) {
       count += 1;
       if (count > MAX_DELEGATIONS) {
         throw new CountersignError(
@@ -54,7 +58,9 @@ export function nextLevel(
       seen.add(role);
       const covers = (path: string): boolean =>
         parent.covers(path) && file.delegations(path).some((delegation) => delegation.role === role);
-      level.push({ role, trust, reference, covers });
+      const scope = scopes.get(own) ?? sha256Hex(JSON.stringify([parent.scope, own]));
+      scopes.set(own, scope);
+      level.push({ role, trust, reference, scope, covers });
     }
   }
   return level;
@@ -75,7 +81,7 @@ export function trustDigest(trust: RoleTrust): string {
   if (known !== undefined) return known;
   const keys = [...trust.keyids].map((keyid) => trust.keys.get(keyid)?.identity ?? '').sort();
   const text = JSON.stringify([trust.threshold, ...new Set(keys)]);
-  const digest = createHash('sha256').update(text).digest('hex');
+  const digest = sha256Hex(text);
   digests.set(trust, digest);
   return digest;
 }

@@ -5,7 +5,7 @@ import { CountersignError, hasCode } from '../../lib/errors.ts';
 import { MAX_METADATA_BYTES } from '../../tuf/metadata-limits.ts';
 import type { MetadataStore } from '../metadata-store.ts';
 import { checkThreshold } from '../roles/role-keys.ts';
-import { readRoot } from '../roles/root-file.ts';
+import { readRoot, type RootFile } from '../roles/root-file.ts';
 import { Updater } from '../updater.ts';
 import { checkVersion, verifyTrustedRoot } from '../verified-roles.ts';
 import type { Upstream } from './upstream.ts';
@@ -64,16 +64,10 @@ export class RootArchive implements MetadataStore {
     const roots = [{ version, bytes: trusted }];
     for (let newer = readRoot(trusted); version > 1;) {
       version -= 1;
-      const bytes = await this.#older(upstream, version);
-      if (bytes === undefined) break;
-      const root = readRoot(bytes);
-      checkVersion('root', root.version, version);
-      // TUF 5.3.4, looked at from the other side: the newer one is signed by this one.
-      await checkThreshold('root', root.trust.root, newer);
-      await checkThreshold('root', root.trust.root, root);
-      await this.#store.keep(`${version}.root.json`, bytes);
-      roots.unshift({ version, bytes });
-      newer = root;
+      const older = await this.#older(upstream, version, newer);
+      if (older === undefined) break;
+      roots.unshift({ version, bytes: older.bytes });
+      newer = older.root;
     }
     const same = roots.find((root) => root.version === wanted);
     if (same !== undefined && equalBytes(same.bytes, given)) return roots;
@@ -83,15 +77,38 @@ export class RootArchive implements MetadataStore {
     );
   }
 
-  async #older(upstream: Upstream, version: number): Promise<Uint8Array | undefined> {
+  /** The root of `version`, verified by the one that followed it. */
+  async #older(
+    upstream: Upstream,
+    version: number,
+    newer: RootFile,
+  ): Promise<{ root: RootFile; bytes: Uint8Array } | undefined> {
     const name = `${version}.root.json`;
     const kept = await this.#store.read(name);
-    if (kept !== undefined) return kept;
     try {
-      return await upstream.metadata(name, MAX_METADATA_BYTES.root);
+      if (kept !== undefined) return { root: await verifyOlder(kept, version, newer), bytes: kept };
+    } catch (error) {
+      // A power cut may leave it empty: as good as absent.
+      if (!hasCode(error, 'metadata-invalid', 'signature-invalid')) throw error;
+    }
+    try {
+      const bytes = await upstream.metadata(name, MAX_METADATA_BYTES.root);
+      if (bytes === undefined) return undefined;
+      const root = await verifyOlder(bytes, version, newer);
+      await this.#store.keep(name, bytes);
+      return { root, bytes };
     } catch (error) {
       if (hasCode(error, 'metadata-too-large')) return undefined;
       throw error;
     }
   }
+}
+
+async function verifyOlder(bytes: Uint8Array, version: number, newer: RootFile): Promise<RootFile> {
+  const root = readRoot(bytes);
+  checkVersion('root', root.version, version);
+  // TUF 5.3.4, looked at from the other side: the newer one is signed by this one.
+  await checkThreshold('root', root.trust.root, newer);
+  await checkThreshold('root', root.trust.root, root);
+  return root;
 }

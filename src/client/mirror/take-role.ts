@@ -42,7 +42,7 @@ export interface TakenRole {
  *   `upstream-unavailable`, `store-unavailable`.
  */
 export async function takeRole(ports: RolePorts, reached: ReachedRole): Promise<TakenRole> {
-  const { role, trust, reference } = reached;
+  const { role, trust, scope, reference } = reached;
   const { held, presence, clock, store } = ports;
   const before = held.get(role);
   if (before !== undefined && isUpToDate(ports, reached, before)) {
@@ -57,10 +57,16 @@ export async function takeRole(ports: RolePorts, reached: ReachedRole): Promise<
   const bytes = inStore?.bytes ?? (await ports.upstream.role(role, reference));
   const file = inStore?.file ?? (await verifyTargets(role, trust, reference, bytes));
   const { selection, selectionNumber } = ports;
-  const taken = await takeTargets(ports, reached, file, before && (await takenBefore(ports, role, before)), {
-    selection,
-    at,
-  });
+  const taken = await takeTargets(
+    ports,
+    reached,
+    file,
+    before && (await takenBefore(ports, reached, before)),
+    {
+      selection,
+      at,
+    },
+  );
   const { problems } = taken;
   if (problems.length > 0 && !ports.publishIncomplete) return { changed: true, problems };
   if (inStore === undefined) await putVerified(store, name, bytes);
@@ -71,6 +77,7 @@ export async function takeRole(ports: RolePorts, reached: ReachedRole): Promise<
     sha256: sha256Hex(bytes),
     ...(stamp === undefined ? {} : { stamp }),
     trust: trustDigest(trust),
+    scope,
     selection: problems.length > 0 ? 0 : selectionNumber,
     delegates,
     takenAt: at,
@@ -95,9 +102,17 @@ export async function takeRole(ports: RolePorts, reached: ReachedRole): Promise<
 }
 
 /** Whether nothing has to be looked at again. */
-function isUpToDate(ports: RolePorts, { role, trust, reference }: ReachedRole, before: HeldRole): boolean {
+function isUpToDate(
+  ports: RolePorts,
+  { role, trust, scope, reference }: ReachedRole,
+  before: HeldRole,
+): boolean {
+  const sha256 = reference.hashes?.get('sha256') ?? before.sha256;
   return (
     before.version === reference.version &&
+    // An index that signs a role again may leave its version as it was; snapshot says which file it means.
+    before.sha256 === sha256 &&
+    before.scope === scope &&
     before.trust === trustDigest(trust) &&
     before.selection === ports.selectionNumber &&
     !ports.presence.isSuspect(role)
@@ -151,11 +166,11 @@ export async function readHeld(
 /** Undefined: nothing of what was taken before can be relied on, every file is looked at. */
 async function takenBefore(
   ports: RolePorts,
-  role: string,
+  { role, scope }: ReachedRole,
   before: HeldRole,
 ): Promise<TakenBefore | undefined> {
   const text = ports.journal.selectionText(before.selection);
   const file = text === undefined ? undefined : await readHeld(ports, role, before);
   if (text === undefined || file === undefined) return undefined;
-  return { file, selection: parseSelection(text), at: before.takenAt };
+  return { file, selection: parseSelection(text), sameScope: before.scope === scope, at: before.takenAt };
 }

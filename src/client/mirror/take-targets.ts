@@ -26,6 +26,8 @@ export interface TargetProblem {
 export interface TakenBefore {
   readonly file: TargetsFile;
   readonly selection: Selection;
+  /** Whether the same delegations led to the role: otherwise files that it named may be missing. */
+  readonly sameScope: boolean;
   readonly at: number;
 }
 
@@ -51,7 +53,7 @@ export async function takeTargets(
   reached: ReachedRole,
   file: TargetsFile,
   before: TakenBefore | undefined,
-  { selection, at }: Omit<TakenBefore, 'file'>,
+  { selection, at }: Pick<TakenBefore, 'selection' | 'at'>,
 ): Promise<TakenTargets> {
   if (before !== undefined && saysTheSame(before, file, selection)) return { entry: {}, problems: [] };
   const had = new Set<string>();
@@ -65,7 +67,7 @@ export async function takeTargets(
     if (!selection.wants(target, at) || !reached.covers(target.path)) continue;
     const objects = targetObjects(target);
     for (const name of objects) named.add(name);
-    if (objects.some((name) => !had.has(name))) fetched.push(target);
+    if (before?.sameScope !== true || objects.some((name) => !had.has(name))) fetched.push(target);
   }
   // If this process ends before the role is held, nobody else remembers these files: they are doomed until then.
   const coming = fetched.flatMap(targetObjects);
@@ -79,6 +81,7 @@ export async function takeTargets(
 function saysTheSame(before: TakenBefore, file: TargetsFile, selection: Selection): boolean {
   const [was, is] = [before.file.ownEntries, file.ownEntries];
   return (
+    before.sameScope &&
     before.selection.text === selection.text &&
     !selection.byAge &&
     was !== undefined &&

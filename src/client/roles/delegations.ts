@@ -21,6 +21,8 @@ import { readClientKeys, readRoleTrust, type RoleTrust } from './role-keys.ts';
 export interface Delegation {
   readonly role: string;
   readonly trust: RoleTrust;
+  /** Which paths are delegated to the role, as the delegator writes it. */
+  readonly scope: string;
   /** TUF 5.6.7.2.1: when this role does not know the path, no later one is asked. */
   readonly terminating: boolean;
 }
@@ -85,10 +87,24 @@ function readDelegatedRole({ value, where }: Place, trust: RoleTrust): Condition
   }
   if (paths.value !== undefined) {
     const patterns = strings(paths);
-    return { role, trust, terminating, covers: (path) => patterns.some((it) => matchesPattern(path, it)) };
+    const scope = JSON.stringify({ paths: patterns });
+    return {
+      role,
+      trust,
+      scope,
+      terminating,
+      covers: (path) => patterns.some((it) => matchesPattern(path, it)),
+    };
   }
   const starts = strings(prefixes);
-  return { role, trust, terminating, covers: (_, hash) => starts.some((start) => hash.startsWith(start)) };
+  const scope = JSON.stringify({ path_hash_prefixes: starts });
+  return {
+    role,
+    trust,
+    scope,
+    terminating,
+    covers: (_, hash) => starts.some((start) => hash.startsWith(start)),
+  };
 }
 
 function strings(place: Place): string[] {
@@ -106,10 +122,12 @@ function succinctTable(place: Place, trustOf: (map: JsonMap, where: string) => R
   const prefix = asString(prefixAt);
   asRoleName({ value: `${prefix}-${'0'.repeat(digits)}`, where: prefixAt.where });
   const trust = trustOf(map, place.where);
+  const scope = JSON.stringify({ bit_length: bits, name_prefix: prefix });
   // TAP 15 speaks of no terminating flag; every implementation terminates: no other bin can know the path.
   const bin = (index: number): Delegation => ({
     role: `${prefix}-${index.toString(16).padStart(digits, '0')}`,
     trust,
+    scope,
     terminating: true,
   });
   return table(
