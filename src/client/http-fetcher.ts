@@ -41,7 +41,9 @@ export function httpFetcher(clock: Clock, patience: Patience = DEFAULT_PATIENCE)
         await answer.discard();
         return undefined;
       }
-      const announced = Number(answer.header('content-length') ?? 0);
+      // The length is that of the coded body (RFC 9110 8.6): what cannot be compressed grows a little.
+      const coded = answer.header('content-encoding') !== undefined;
+      const announced = coded ? 0 : Number(answer.header('content-length') ?? 0);
       if (status !== 200 || announced > maxBytes) await answer.discard();
       if (status !== 200) throw unavailable(url, `answers ${status}`);
       if (announced > maxBytes) {

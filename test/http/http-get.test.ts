@@ -1,4 +1,5 @@
 // What the client makes of HTTP: compression, connections that are kept, and servers that break off, upgrade or lie.
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import { createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net';
@@ -63,6 +64,16 @@ test.each([
   expect(await get(url)).toEqual(BODY);
   // A small answer that becomes a large one.
   expect(await codeOf(get(url, BODY.length - 1))).toBe('metadata-too-large');
+});
+
+test('a body that compression has made longer is no longer than what comes out of it', async () => {
+  const body = randomBytes(1000);
+  const coded = gzipSync(body);
+  const { url } = await serve((_request, response) => {
+    response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': coded.length }).end(coded);
+  });
+  expect(coded.length).toBeGreaterThan(1000);
+  expect(await get(url, 1000)).toEqual(body);
 });
 
 test.each([
