@@ -67,9 +67,11 @@ export class TrustedState {
    * @throws CountersignError as Updater.find does.
    */
   async find(path: string): Promise<Target | undefined> {
-    const target = await this.findFresh(path);
-    if (target !== undefined) return target;
+    await this.refresh();
+    // Before it is looked up: who refreshes meanwhile must not pass for the state in which it was not found.
     const before = this.#refreshed;
+    const target = await this.#deps.updater.find(path);
+    if (target !== undefined) return target;
     await this.refresh(Math.min(RECHECK_MS, this.#deps.freshMs));
     return this.#refreshed === before ? undefined : this.#deps.updater.find(path);
   }
