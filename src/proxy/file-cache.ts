@@ -1,6 +1,6 @@
 // Verified files on disk, by their hash: bounded in bytes, the ones unused for longest go first. Nothing here is
 // believed because it is here: a file is hashed again before each answer, and dropped when it is not what it was.
-import { constants } from 'node:fs';
+import { constants, type Stats } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat, utimes, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { HashCheck, HASH_ALGORITHMS, type Hashes } from '../client/roles/file-reference.ts';
@@ -143,8 +143,9 @@ export class FileCache {
     const folder = path.join(this.#options.directory, 'work');
     for (const name of await readdir(folder)) {
       const file = path.join(folder, name);
-      const { mtimeMs } = await stat(file);
-      if (this.#options.now() - mtimeMs > ABANDONED_MS) await rm(file, { force: true });
+      const info = await statIfThere(file);
+      if (info !== undefined && this.#options.now() - info.mtimeMs > ABANDONED_MS)
+        await rm(file, { force: true });
     }
   }
 
@@ -154,11 +155,21 @@ export class FileCache {
     const found = [];
     for (const folder of await readdir(root)) {
       for (const name of await readdir(path.join(root, folder))) {
-        const { size, mtimeMs } = await stat(path.join(root, folder, name));
-        found.push({ name, size, usedMs: mtimeMs });
+        const info = await statIfThere(path.join(root, folder, name));
+        if (info !== undefined) found.push({ name, size: info.size, usedMs: info.mtimeMs });
       }
     }
     return found;
+  }
+}
+
+/** Another process with the same cache may have moved or removed what was there a moment ago. */
+async function statIfThere(file: string): Promise<Stats | undefined> {
+  try {
+    return await stat(file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
   }
 }
 

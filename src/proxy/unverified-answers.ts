@@ -2,6 +2,7 @@
 // `--unsafely-disable-package-verification`). Used only for what verification has refused; every answer is logged.
 import { fetchWhole, type Fetcher } from '../client/fetcher.ts';
 import { quotePath } from '../client/quoted-name.ts';
+import { sha256Hex } from '../lib/bytes.ts';
 import { CountersignError } from '../lib/errors.ts';
 import { parseJsonPage } from '../simple/page-json.ts';
 import { jsonPagePath } from '../simple/page-path.ts';
@@ -56,7 +57,7 @@ export class UnverifiedAnswers {
     };
     return {
       file: { length: bytes.length, read, close: () => Promise.resolve() },
-      tag: `unverified-${bytes.length}`,
+      tag: `unverified-${sha256Hex(bytes)}`,
     };
   }
 

@@ -1,10 +1,11 @@
 // The proxy over real HTTP, between an honest installer and an upstream that lies.
 import { once } from 'node:events';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { sha256Hex } from '../../src/lib/bytes.ts';
+import { FileCache } from '../../src/proxy/file-cache.ts';
 import { HELD_BACK_BYTES } from '../../src/proxy/transfer.ts';
 import { DAY } from '../support/hostile-repository.ts';
 import {
@@ -131,6 +132,18 @@ describe('an honest upstream', () => {
     socket.destroy();
     await once(socket, 'close');
     await expect.poll(() => openFilesIn(path.join(stateDirectory, 'files'))).toEqual([]);
+  });
+
+  test('a cache from which another proxy takes files at this moment is opened', async () => {
+    const directory = await tempDir();
+    // A name that leads nowhere: listed, and gone when it is looked at.
+    for (const name of ['work/one', `files/ab/sha256-ab${'0'.repeat(62)}`]) {
+      const file = path.join(directory, name);
+      await mkdir(path.dirname(file), { recursive: true });
+      await symlink('gone', file);
+    }
+    const cache = await FileCache.open({ directory, maxBytes: 1000, now: () => 0, newId: () => 'work' });
+    expect(cache.bytes).toBe(0);
   });
 
   test('the cache stays within its bound, and a file larger than it still arrives', async () => {
@@ -467,5 +480,16 @@ describe('with verification switched off for a run', () => {
     upstream.repository.clock.advance(40 * DAY);
     upstream.lies.set(file, Buffer.from('altered'));
     expect((await get(address)).text).toBe('altered');
+  });
+
+  test('another content of the same length is no copy of what the client has', async () => {
+    const { upstream } = await upstreamWithPage();
+    const name = 'packages/ab/new-1.0.tar.gz';
+    upstream.place(`/targets/${name}`, 'new');
+    const { address } = await proxyOf(upstream, { verify: false });
+    const etag = (await fetch(`${address}/files/${name}`)).headers.get('etag') ?? '';
+    expect((await get(address, name, { 'if-none-match': etag })).status).toBe(304);
+    upstream.place(`/targets/${name}`, 'old');
+    expect(await get(address, name, { 'if-none-match': etag })).toMatchObject({ status: 200, text: 'old' });
   });
 });
