@@ -2,12 +2,15 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { signatures } from '../../scripts/interop/attacks/test-keys.ts';
 import { matchesPattern } from '../../src/client/roles/path-pattern.ts';
 import { downloadTarget, targetFileName, targetUrl } from '../../src/client/target-download.ts';
 import { Updater } from '../../src/client/updater.ts';
 import { MAX_VISITED_ROLES } from '../../src/client/delegation-search.ts';
+import { readOwnBin, readTargets } from '../../src/client/roles/targets-file.ts';
 import { sha256Hex } from '../../src/lib/bytes.ts';
 import { BinLayout } from '../../src/tuf/bins.ts';
+import { canonicalJson, type Canonicalizable } from '../../src/tuf/canonical-json.ts';
 import { HostileRepository, makeKey, targetEntry, type Fields, type TestKey } from '../support/hostile-repository.ts';
 import { foundRepository, publishPaths } from '../support/repository.ts';
 import { MemoryMetadata } from '../support/hostile-repository.ts';
@@ -171,6 +174,18 @@ test.each([
   ['A', 'a', false],
 ])('4.5: %s against the pattern %s: %s', (name, pattern, expected) => {
   expect(matchesPattern(name, pattern)).toBe(expected);
+});
+
+test.each(['plain', 'back\\slash', 'é', '\u{1f4e6}'])('the path %j is the same in every JSON layout', (name) => {
+  const repository = new HostileRepository();
+  const made = JSON.parse(String(repository.file('targets', 1, {}, [key]))) as { signed: Fields };
+  const signed = { ...made.signed, targets: { [name]: targetEntry('x') } };
+  const list = JSON.stringify(signatures(signed, [key]));
+  const compact = Buffer.from(`{"signed":${canonicalJson(signed as Canonicalizable)},"signatures":${list}}`);
+  for (const file of [readTargets('targets', compact), readOwnBin(compact) ?? readTargets('targets', compact)]) {
+    expect(file.target(name)).toMatchObject({ path: name, length: 1 });
+    expect([...file.targets()].map(({ path }) => path)).toEqual([name]);
+  }
 });
 
 test('4.5: a pattern of many stars takes no exponential time', () => {

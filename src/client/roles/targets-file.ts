@@ -1,4 +1,5 @@
 // A targets role as a client reads it (TUF 4.5): `targets` itself, and every role it delegates to.
+import { isAscii } from 'node:buffer';
 import { hasCode } from '../../lib/errors.ts';
 import { BinDocument } from '../../tuf/bin-document.ts';
 import type { JsonValue } from '../../tuf/json.ts';
@@ -35,6 +36,7 @@ export function readOwnBin(bytes: Uint8Array): TargetsFile | undefined {
   try {
     const { signed, signatures } = splitOwnFile(bytes);
     const bin = BinDocument.parse(signed);
+    if (hasForeignPath(bin)) return undefined;
     const read = (path: string, { length, hashes, custom }: TargetFile): Target => {
       const value = new Map<string, JsonLeaf>([
         ['length', length],
@@ -67,6 +69,16 @@ export function readOwnBin(bytes: Uint8Array): TargetsFile | undefined {
     throw error;
   }
 }
+
+/** Whether a path holds what none of ours can, an escape or a letter beyond ASCII: then it is not what its bytes are. */
+function hasForeignPath(bin: BinDocument): boolean {
+  // Custom data may hold them too, but rarely does.
+  if (isAscii(bin.signed) && !bin.signed.includes(BACKSLASH)) return false;
+  for (const [path] of bin.slices()) if (/[^\x20-\x7e]|\\/.test(path)) return true;
+  return false;
+}
+
+const BACKSLASH = 0x5c;
 
 type JsonLeaf = number | ReadonlyMap<string, string>;
 
