@@ -90,6 +90,17 @@ describe('metadata', () => {
     await expectRefused(it, tamper, 'metadata-invalid');
   });
 
+  test('mix-and-match: another bin of the same version, which the same key has signed', async () => {
+    const it = await scene();
+    const [first, second] = it.repository.store.names().filter((name) => name.includes('/2.bin-'));
+    if (first === undefined || second === undefined) throw new Error('both files are in one bin');
+    const swapped = new Map([
+      [first, await it.repository.store.get(second, 1e6)],
+      [second, await it.repository.store.get(first, 1e6)],
+    ]);
+    await expectRefused(it, (name, honest) => swapped.get(name)?.bytes ?? honest, 'metadata-invalid');
+  });
+
   test('mix-and-match: the snapshot of another timestamp', async () => {
     const it = await scene();
     const tamper: Tamper = (name, honest) =>

@@ -14,6 +14,8 @@ export interface ReachedRole {
   readonly reference: FileReference;
   /** Says the same as long as the same delegations lead here. */
   readonly scope: string;
+  /** Whether it is a bin: a role that is delegated paths by their hashes. */
+  readonly hashed: boolean;
   /** Whether the delegations that lead here cover a path: what else the role lists, no client takes from it. */
   covers(path: string): boolean;
 }
@@ -21,7 +23,7 @@ export interface ReachedRole {
 /** The role that everything is reached from. */
 export function topRole(trust: RoleTrust, snapshot: SnapshotFile): ReachedRole {
   const reference = referenceIn(snapshot, 'targets');
-  return { role: 'targets', trust, reference, scope: '', covers: () => true };
+  return { role: 'targets', trust, reference, scope: '', hashed: false, covers: () => true };
 }
 
 /** A role with its file, when the file delegates further. */
@@ -45,7 +47,7 @@ export function nextLevel(
   for (const { reached: parent, file } of delegators) {
     let count = 0;
     const scopes = new Map<string, string>();
-    for (const { role, trust, scope: own } of file.delegations.roles()) {
+    for (const { role, trust, hashed, scope: own } of file.delegations.roles()) {
       count += 1;
       if (count > MAX_DELEGATIONS) {
         throw new CountersignError(
@@ -60,7 +62,7 @@ export function nextLevel(
         parent.covers(path) && file.delegations(path).some((delegation) => delegation.role === role);
       const scope = scopes.get(own) ?? sha256Hex(JSON.stringify([parent.scope, own]));
       scopes.set(own, scope);
-      level.push({ role, trust, reference, scope, covers });
+      level.push({ role, trust, reference, scope, hashed, covers });
     }
   }
   return level;

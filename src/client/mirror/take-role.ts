@@ -2,9 +2,10 @@
 // the journal. Whatever ends the process in between, the next run begins this role again and nothing public has changed.
 import { sha256Hex } from '../../lib/bytes.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { hasCode } from '../../lib/errors.ts';
+import { CountersignError, hasCode } from '../../lib/errors.ts';
 import type { ObjectStore } from '../../storage/store.ts';
 import { versionedName } from '../../tuf/layout.ts';
+import { placeOf } from '../roles/role-file.ts';
 import { readOwnBin, readTargets, type TargetsFile } from '../roles/targets-file.ts';
 import { verifyTargets } from '../verified-roles.ts';
 import type { HeldRole } from '../../storage/mirror-journal.ts';
@@ -55,7 +56,7 @@ export async function takeRole(ports: RolePorts, reached: ReachedRole): Promise<
   const name = versionedName(role, reference.version);
   const inStore = presence.mayHold(name) ? await readVerified(ports, reached, name) : undefined;
   const bytes = inStore?.bytes ?? (await ports.upstream.role(role, reference));
-  const file = inStore?.file ?? (await verifyTargets(role, trust, reference, bytes));
+  const file = inStore?.file ?? (await verifyRole(reached, bytes));
   const { selection, selectionNumber } = ports;
   const taken = await takeTargets(
     ports,
@@ -119,6 +120,25 @@ function isUpToDate(
   );
 }
 
+/**
+ * As a client does, and more: a bin does not say which one it is, so that another of the same version, signed by the same
+ * key, verifies in its place, and what belongs here seems absent (docs/trust.md). It shows in its paths, unless it is empty.
+ */
+async function verifyRole(reached: ReachedRole, bytes: Uint8Array): Promise<TargetsFile> {
+  const { role, trust, reference, hashed } = reached;
+  const file = await verifyTargets(role, trust, reference, bytes);
+  let stray: string | undefined;
+  for (const { path } of hashed ? file.targets() : []) {
+    if (reached.covers(path)) return file;
+    stray ??= path;
+  }
+  if (stray === undefined) return file;
+  throw new CountersignError(
+    'metadata-invalid',
+    `role ${placeOf(role)} lists ${placeOf(stray)} and nothing that is delegated to it: another bin in its place`,
+  );
+}
+
 interface VerifiedFile {
   readonly bytes: Uint8Array;
   readonly file: TargetsFile;
@@ -127,13 +147,13 @@ interface VerifiedFile {
 /** What lies under the name already, if it is what snapshot names: an interrupted run left it, or this one checks it. */
 async function readVerified(
   { store }: RolePorts,
-  { role, trust, reference }: ReachedRole,
+  reached: ReachedRole,
   name: string,
 ): Promise<VerifiedFile | undefined> {
   try {
     const object = await store.get(name, MAX_ROLE_BYTES);
     if (object === undefined) return undefined;
-    const file = await verifyTargets(role, trust, reference, object.bytes);
+    const file = await verifyRole(reached, object.bytes);
     return { bytes: object.bytes, file };
   } catch (error) {
     const codes = [

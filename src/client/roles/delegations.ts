@@ -23,6 +23,8 @@ export interface Delegation {
   readonly trust: RoleTrust;
   /** Which paths are delegated to the role, as the delegator writes it. */
   readonly scope: string;
+  /** Whether they are chosen by their hashes, as those of a bin. */
+  readonly hashed: boolean;
   /** TUF 5.6.7.2.1: when this role does not know the path, no later one is asked. */
   readonly terminating: boolean;
 }
@@ -92,6 +94,7 @@ function readDelegatedRole({ value, where }: Place, trust: RoleTrust): Condition
       role,
       trust,
       scope,
+      hashed: false,
       terminating,
       covers: (path) => patterns.some((it) => matchesPattern(path, it)),
     };
@@ -102,6 +105,7 @@ function readDelegatedRole({ value, where }: Place, trust: RoleTrust): Condition
     role,
     trust,
     scope,
+    hashed: true,
     terminating,
     covers: (_, hash) => starts.some((start) => hash.startsWith(start)),
   };
@@ -128,6 +132,7 @@ function succinctTable(place: Place, trustOf: (map: JsonMap, where: string) => R
     role: `${prefix}-${index.toString(16).padStart(digits, '0')}`,
     trust,
     scope,
+    hashed: true,
     terminating: true,
   });
   return table(
