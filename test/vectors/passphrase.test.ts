@@ -7,6 +7,9 @@ import { CTRL_C, ScriptedTerminal } from '../../keys-ceremony/terminal-scripted.
 
 const GOOD = 'tango Whisky 41 lattice / obsolete marmot % quill';
 
+/** Bytes that are all different. */
+const counting = (bytes: number): Buffer => Buffer.from(Array.from({ length: bytes }, (_, i) => i));
+
 describe('strength', () => {
   test.each([
     'a',
@@ -47,6 +50,15 @@ describe('strength', () => {
     }
   });
 
+  test('a draw that repeats words is thrown away: typed again, it would be called weak', () => {
+    const draws = [Buffer.from([1, 2, 3, 4, 5, 6, 7, 7, 7, 7]), Buffer.from([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])];
+    const passphrase = makePassphrase(() => draws.shift() ?? Buffer.alloc(0));
+    expect(new Set(passphrase.split(' ')).size).toBe(10);
+    checkPassphrase(passphrase);
+    expect(draws).toEqual([]);
+    expect(() => makePassphrase((bytes) => Buffer.alloc(bytes, 7))).toThrow(/repeat themselves/);
+  });
+
   test.each([
     ['', 'empty'],
     [` ${GOOD}`, 'blank'],
@@ -72,7 +84,7 @@ describe('choosing', () => {
   const script = (...answers: [string, string | typeof CTRL_C][]): ScriptedTerminal =>
     new ScriptedTerminal(answers.map(([question, answer]) => ({ question, answer })));
   const choose = (terminal: ScriptedTerminal): Promise<string> =>
-    choosePassphrase('the key of holder-1', terminal, (bytes) => Buffer.alloc(bytes, 7));
+    choosePassphrase('the key of holder-1', terminal, counting);
 
   test('an own one, after a weak one and two that differ', async () => {
     const terminal = script(
@@ -97,7 +109,7 @@ describe('choosing', () => {
   });
 
   test('one of words is shown once, and typed from paper', async () => {
-    const words = makePassphrase((bytes) => Buffer.alloc(bytes, 7));
+    const words = makePassphrase(counting);
     const terminal = script(
       ['Number or name', 'words'],
       ['Press Enter', ''],
