@@ -49,7 +49,7 @@ fs.mkdirSync(cache, { recursive: true });
 
 const STAGES = {
   growth: async () => {
-    const sizes: ScaleFigures['growth'][number][] = [];
+    const sizes: NonNullable<ScaleFigures['growth']>[number][] = [];
     for (const files of plan.sizes) {
       sizes.push(await beside(() => growth(files, plan.bins, cache, folderOf(files))));
       console.log(`bench: ${JSON.stringify(sizes.at(-1))}`);
@@ -90,7 +90,7 @@ const STAGES = {
 async function beside<T extends object | undefined>(stage: () => Promise<T>): Promise<T & Beside> {
   const otherWork = watchOtherWork();
   const figures = await stage();
-  return figures && { ...figures, ...otherWork() };
+  return figures && { ...figures, ...otherWork(), at: systemClock.now() };
 }
 
 function folderOf(files: number): string {
@@ -107,14 +107,10 @@ function kept<K extends keyof ScaleFigures>(name: K): ScaleFigures[K] | undefine
 }
 
 async function writePage(): Promise<void> {
-  const [peer, rebin, service, week] = [kept('peer'), kept('rebin'), kept('service'), kept('week')];
-  const missing = Object.entries({ growth: kept('growth'), peer, rebin, service, week }).filter(
-    ([, figures]) => figures === undefined,
-  );
-  for (const [name] of missing)
-    console.error(`bench: ${cache} has no figures of ${name}: the page is without`);
+  const [growth, peer] = [kept('growth'), kept('peer')];
+  const [rebin, service, week] = [kept('rebin'), kept('service'), kept('week')];
   const figures: ScaleFigures = {
-    growth: kept('growth') ?? [],
+    ...(growth && { growth }),
     ...(peer && { peer }),
     ...(rebin && { rebin }),
     ...(service && { service }),
@@ -122,8 +118,13 @@ async function writePage(): Promise<void> {
   };
   const folder = isQuick ? cache : 'docs';
   const page = join(folder, 'scale.md');
+  const before = fs.existsSync(page) ? fs.readFileSync(page, 'utf8') : '';
+  for (const name of ['growth', 'peer', 'rebin', 'service', 'week'] as const) {
+    if (figures[name] !== undefined) continue;
+    console.error(`bench: ${cache} has no figures of ${name}: that section stays as it is`);
+  }
   const options = (await prettier.resolveConfig('docs/scale.md')) ?? {};
-  const text = await prettier.format(scalePage(figures, systemClock.now()), {
+  const text = await prettier.format(scalePage(figures, before), {
     ...options,
     parser: 'markdown',
   });

@@ -6,6 +6,8 @@ import * as fs from 'node:fs';
 export interface Beside {
   /** Share of all processors that other work had, 0 to 1; absent where the kernel does not tell, or nobody looked. */
   readonly otherWork?: number;
+  /** When the figure was there, milliseconds since the epoch. */
+  readonly at?: number;
 }
 
 /** More of the processors than this, and the machine was busy. The kernel's own work for the stage is below it. */
@@ -36,8 +38,15 @@ export function besideBetween(before: Ticks, after: Ticks): Beside {
   return all === 0 ? {} : { otherWork: Math.max(0, others) / all };
 }
 
-/** One sentence on the figures of a section. */
+/** When the figures of a section were taken, and beside what. */
 export function besideSentence(figures: readonly Beside[]): string {
+  const times = figures.flatMap(({ at }) => at ?? []);
+  if (times.length === 0) return otherWorkSentence(figures);
+  const day = new Date(Math.max(...times)).toISOString().slice(0, 10);
+  return `Measured on ${day}. ${otherWorkSentence(figures)}`;
+}
+
+function otherWorkSentence(figures: readonly Beside[]): string {
   const shares = figures.flatMap(({ otherWork }) => otherWork ?? []).sort((a, b) => a - b);
   const [least, most] = [shares[0], shares.at(-1)];
   if (least === undefined || most === undefined)

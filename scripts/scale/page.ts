@@ -18,35 +18,50 @@ const LIMIT_MB = 1000;
 
 export interface ScaleFigures {
   /** Ascending by files; the last one is of PyPI's size. */
-  readonly growth: readonly (Growth & Beside)[];
+  readonly growth?: readonly (Growth & Beside)[];
   readonly peer?: PeerRun & Beside;
   readonly rebin?: readonly (RebinRun & Beside)[];
   readonly service?: ServiceLife & Beside;
   readonly week?: Week & Beside;
 }
 
-/** `at`: milliseconds since the epoch. */
-export function scalePage({ growth, peer, rebin, service, week }: ScaleFigures, at: number): string {
+/** The page of these figures. `before`: the page as it is; what there are no figures of stays as it stands there. */
+export function scalePage({ growth, peer, rebin, service, week }: ScaleFigures, before: string): string {
+  const section = <T>(title: string, figures: T | undefined, write: (figures: T) => string): string[] =>
+    figures === undefined ? sectionOf(before, title) : [write(figures)];
   return [
     `# At PyPI's size
 
-Every number on this page was written by \`npm run bench:scale\` on ${new Date(at).toISOString().slice(0, 10)}.
+Every number on this page was written by \`npm run bench:scale\`; each section says when.
 \`npm run bench:scale\` needs 30 GB of free disk space, \`python3\` for the peer and the client, and half an hour of a
 machine that does nothing else; \`npm run bench:scale -- STAGE…\` does only some of \`growth\`, \`service\`, \`week\`, \`rebin\`, \`peer\`, and
-\`-- page\` writes this page anew. Machine: ${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, ${type()} ${release()}, Node.js ${process.version}.
+\`-- page\` writes this page anew: what was not measured since stays as it stands. Machine: ${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, ${type()} ${release()}, Node.js ${process.version}.
 
 The lists are made by \`scripts/generate-manifest.ts\`: names, tags and lengths in the shapes and shares of PyPI's, paths of
 112 bytes on average, the same list each time. Keys are Ed25519, the store is a directory, the ledger SQLite.
 `,
-    growthSection(growth),
-    ...(service === undefined ? [] : [serviceSection(service)]),
-    ...(week === undefined ? [] : [weekSection(week)]),
-    ...(rebin === undefined ? [] : [rebinSection(rebin)]),
-    ...(peer === undefined ? [] : [peerSection(peer)]),
+    ...section(GROWTH, growth, growthSection),
+    ...section(SERVICE, service, serviceSection),
+    ...section(WEEK, week, weekSection),
+    ...section(REBIN, rebin, rebinSection),
+    ...section(PEER, peer, peerSection),
   ].join('\n');
 }
 
-function growthSection(growth: ScaleFigures['growth']): string {
+const GROWTH = 'Back-signing';
+const SERVICE = 'The service on it';
+const WEEK = 'A week of renewals';
+const REBIN = 'Another number of bins';
+const PEER = 'Against the peer';
+
+/** A section of a page, with its title; none when the page has none. */
+function sectionOf(page: string, title: string): string[] {
+  const [, ...sections] = page.split(/^(?=## )/m);
+  const found = sections.find((each) => each.startsWith(`## ${title}\n`));
+  return found === undefined ? [] : [`${found.trimEnd()}\n`];
+}
+
+function growthSection(growth: NonNullable<ScaleFigures['growth']>): string {
   const full = growth.at(-1);
   const rows = growth.map(({ files, bins, backsign, steps, fsck, metadataBytes, ...beside }) => [
     count(files),
@@ -77,7 +92,7 @@ function growthSection(growth: ScaleFigures['growth']): string {
     'its memory',
   ];
   const client = full?.client;
-  return `## Back-signing
+  return `## ${GROWTH}
 
 ${table(head, rows)}
 
@@ -119,7 +134,7 @@ function perFile(growth: readonly Growth[]): string {
 
 function serviceSection(service: ServiceLife & Beside): string {
   const { startMs, publications, publicationsPerSecond, peakMb } = service;
-  return `## The service on it
+  return `## ${SERVICE}
 
 | what | found | promised |
 | ---- | ----- | -------- |
@@ -135,7 +150,7 @@ function weekSection(week: Week & Beside): string {
   const { days, bins, leastLeft, signatures, bytes, collected, gc } = week;
   const figures = [signatures, bytes].map((list) => ({ average: average(list), most: Math.max(...list) }));
   const [signed, written] = figures;
-  return `## A week of renewals
+  return `## ${WEEK}
 
 The publisher's own code lived through ${days} simulated days with ${count(bins)} bins that expire daily, on a store and a ledger of files; only
 the clock was not real. The index is the smallest of those above, without uploads, and \`gc\` runs every twelve hours, not every hour. It
@@ -185,7 +200,7 @@ function rebinSection(runs: readonly (RebinRun & Beside)[]): string {
     'memory',
     '`fsck`',
   ];
-  return `## Another number of bins
+  return `## ${REBIN}
 
 A service changes the number of its bins (ADR 20) as \`countersign import\` asks, and takes an upload every half second
 meanwhile. Bins are prepared in publications of their own, uploads in between; the whole takes a minute at least, because the
@@ -230,7 +245,7 @@ function peerSection(run: PeerRun & Beside): string {
   const { bins, own, peer } = run;
   const peerSeconds = peer.importSeconds + peer.publishSeconds;
   const rate = (files: number, taken: number): string => count(files / taken);
-  return `## Against the peer
+  return `## ${PEER}
 
 RSTUF's way, on ${count(peer.files)} of these files and ${count(bins)} bins: its command line's import into the database, its worker's publication of
 what the database holds, with the same statements and steps, done with SQLAlchemy and python-tuf ${peer.version}
@@ -248,7 +263,7 @@ is verified after it was signed. countersign's figure has every fsync, and every
 /** By name: the pictures of the page. */
 export function scalePictures({ growth, week }: ScaleFigures): ReadonlyMap<string, string> {
   const pictures = new Map<string, string>();
-  pictures.set('scale-growth.svg', growthPicture(growth));
+  if (growth !== undefined) pictures.set('scale-growth.svg', growthPicture(growth));
   if (week !== undefined) {
     pictures.set(
       'scale-renewal.svg',

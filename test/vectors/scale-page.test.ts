@@ -5,8 +5,8 @@ import { scalePage, type ScaleFigures } from '../../scripts/scale/page.ts';
 
 const SERVICE = { startMs: [900], publications: 500, publicationsPerSecond: 60 };
 
-function pageOf(figures: Omit<ScaleFigures, 'growth'>): string {
-  return scalePage({ growth: [], ...figures }, Date.UTC(2026, 0, 1));
+function pageOf(figures: ScaleFigures, before = ''): string {
+  return scalePage({ growth: [], ...figures }, before);
 }
 
 test('a section says whether other work kept the machine busy while its figures were taken', () => {
@@ -16,6 +16,18 @@ test('a section says whether other work kept the machine busy while its figures 
   expect(besideSentence([{ otherWork: 0.5 }, { otherWork: 0.01 }])).toBe(
     'Other work kept the machine busy, with 1 % to 50 % of the cores.',
   );
+});
+
+test('a section that was not measured again stays as it is, the others say when they were', () => {
+  const at = Date.UTC(2026, 0, 2);
+  const before = pageOf({ service: { ...SERVICE, otherWork: 0.02, at } });
+  expect(before).toContain('\nMeasured on 2026-01-02. Other work had 2 % of the cores.\n');
+  expect(scalePage({}, before)).toBe(before);
+  const again = scalePage({ service: { ...SERVICE, startMs: [901], at: at + 86_400_000 } }, before);
+  expect(again).toContain('| start until ready | 901 ms |');
+  expect(again).toContain('\nMeasured on 2026-01-03. ');
+  expect(again).not.toContain('900 ms');
+  expect(again.match(/^## .*$/gm)).toEqual(before.match(/^## .*$/gm));
 });
 
 test('figures without a note claim nothing', () => {
