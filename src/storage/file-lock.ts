@@ -60,8 +60,6 @@ export class FileLock {
       }
       // No busy timeout: SQLite's own waiting would stop the event loop.
       this.#database = new Database(this.#path, { timeout: 0 });
-      // Nothing is ever written into it: a journal file for each section would be two names in the directory for nothing.
-      this.#database.exec('PRAGMA journal_mode = MEMORY');
       return this.#database;
     } catch (error) {
       throw new CountersignError('store-unavailable', `cannot open ${this.#path}: ${messageOf(error)}`, {
@@ -73,7 +71,9 @@ export class FileLock {
 
 function begin(database: Database.Database): boolean {
   try {
-    database.exec('BEGIN EXCLUSIVE');
+    // Nothing is ever written into it: a journal file for each section would be two names in the directory for nothing.
+    // Said each time, because to say it once needs the lock too; it costs microseconds.
+    database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
     return true;
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'SQLITE_BUSY') return false;

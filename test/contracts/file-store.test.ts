@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import Database from 'libsql';
 import { utf8 } from '../../src/lib/bytes.ts';
@@ -73,6 +74,19 @@ describe('processes', () => {
     expect(await readdir(join(dir, '.staging'))).toEqual([]);
     holder.exec('ROLLBACK');
     await store.replace('pointer', utf8('2'), token);
+  });
+
+  test('who opens the lock while another process holds it waits for it like everybody else', async () => {
+    const dir = await tempDir();
+    const store = await openFileStore(dir);
+    const holder = new Database(join(dir, '.lock'));
+    holder.exec('BEGIN EXCLUSIVE');
+    const written = store.replace('pointer', utf8('1'), undefined);
+    await sleep(50);
+    holder.exec('ROLLBACK');
+    holder.close();
+    await written;
+    expect((await store.get('pointer', 10))?.bytes).toHaveLength(1);
   });
 
   test('what a living process has staged is left alone, what is an hour old is not', async () => {

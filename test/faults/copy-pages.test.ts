@@ -65,7 +65,8 @@ test('pages that were collected meanwhile are not asked for', async () => {
   ]);
   await publishAll(repository);
   clock.advance(3_600_000);
-  await collectGarbage({ history: ledger, store: from, clock, snapshotsMs: 1000, eventsMs: 1000 });
+  const retention = { snapshotsMs: 1000, eventsMs: 1000, rendersPages: true };
+  await collectGarbage({ history: ledger, store: from, clock, ...retention });
   const to = memoryStore();
   expect(await copyStore({ from, to, clock, trustedRoot: rootBytes })).toMatchObject({ pages: 4 });
   expect(to.names().filter((name) => name.startsWith('targets/'))).toEqual(
