@@ -9,6 +9,7 @@ import { installAge } from './interop/age.ts';
 import { runAttacks } from './interop/attacks/run-attacks.ts';
 import { newestNode, pythonTuf, type Component } from './interop/components.ts';
 import { checkConformance, conformanceSuite } from './interop/conformance.ts';
+import { installFakeTime } from './interop/fake-time.ts';
 import type { Format } from './interop/installation.ts';
 import { matrixText, speedText, writePart } from './interop/interop-page.ts';
 import {
@@ -58,6 +59,7 @@ try {
   // All of them first: a suite installs what is not there, and two that run at once would install the same.
   const everyone = await contenders();
   const pip = await installPip();
+  await installFakeTime();
   // Alone, because it says how many bins must be due at the same moment.
   await part('renewal', () =>
     perform(python, [

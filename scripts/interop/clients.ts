@@ -33,7 +33,7 @@ export interface ClientSetting {
 export interface InteropClient {
   /**
    * Updates root, timestamp, snapshot and targets. Rejects with the last lines of what the client said when it refuses.
-   * `time`: what the client takes for now, in milliseconds since the epoch; needs the program faketime but in go-tuf.
+   * `time`: what the client takes for now, in milliseconds since the epoch; needs libfaketime but in go-tuf.
    */
   refresh(time?: number): Promise<TrustedVersions>;
   /** Refreshes, finds the target path, downloads and verifies it; where the file is. Rejects as `refresh` does. */

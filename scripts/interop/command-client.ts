@@ -3,6 +3,7 @@
 import { mkdir, mkdtemp, readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { ClientSetting, InteropClient, TrustedVersions } from './clients.ts';
+import { fakeTimeEnv } from './fake-time.ts';
 import { run } from './run.ts';
 
 /** Milliseconds: tuf-js takes 106 s for a repository with 16,384 bins. */
@@ -12,20 +13,20 @@ export interface CommandForm {
   readonly program: string;
   /** Before the options: a script, a subcommand. */
   readonly first?: readonly string[];
-  /** How the program is told the time; by default faketime tells it. */
-  readonly timeEnv?: (time: number) => Readonly<Record<string, string>>;
+  /** How the program is told the time; by default libfaketime tells it. */
+  readonly timeEnv?: (
+    time: number,
+  ) => Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>;
 }
 
 export async function commandClient(form: CommandForm, setting: ClientSetting): Promise<InteropClient> {
   const metadata = path.join(setting.directory, 'metadata');
   const targets = path.join(setting.directory, 'targets');
-  const { program, first = [], timeEnv } = form;
-  const call = (time: number | undefined, ...args: readonly string[]): Promise<string> => {
+  const { program, first = [], timeEnv = fakeTimeEnv } = form;
+  const call = async (time: number | undefined, ...args: readonly string[]): Promise<string> => {
     const all = [...first, '--metadata-dir', metadata, ...args];
     const options = { timeoutMs: setting.callMs ?? CALL_MS };
-    if (time === undefined) return run(program, all, options);
-    if (timeEnv !== undefined) return run(program, all, { ...options, env: timeEnv(time) });
-    return run('faketime', [...atTime(time), program, ...all], options);
+    return run(program, all, { ...options, ...(time === undefined ? {} : { env: await timeEnv(time) }) });
   };
   await mkdir(targets, { recursive: true });
   if (!(await exists(metadata))) {
@@ -50,11 +51,6 @@ export async function commandClient(form: CommandForm, setting: ClientSetting): 
       return path.join(place, name);
     },
   };
-}
-
-/** Options of faketime: the clock stands at a time and goes on from it; time that is only measured is left alone. */
-export function atTime(time: number): string[] {
-  return ['--exclude-monotonic', '-f', `@${new Date(time).toISOString().slice(0, 19).replace('T', ' ')}`];
 }
 
 /** The metadata that a client keeps. */

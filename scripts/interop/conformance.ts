@@ -27,6 +27,7 @@ const SUITE_MS = 1_800_000;
 export function conformanceSuite(): Promise<Component> {
   const folderName = `tuf-conformance-${COMMIT.slice(0, 12)}`;
   return component('TUF conformance', folderName, 'bin/pytest', async (folder) => {
+    // The suite moves its own clock with it.
     await run('faketime', ['--version']);
     await run('python3', ['-m', 'venv', folder]);
     await run(path.join(folder, 'bin/python'), ['-m', 'pip', 'install', '--quiet', ...PACKAGES]);

@@ -3,7 +3,7 @@
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { ClientKind, ClientSetting, InteropClient, TrustedVersions } from './clients.ts';
-import { atTime } from './command-client.ts';
+import { fakeTimeEnv } from './fake-time.ts';
 import { component, type Component } from './components.ts';
 import { run } from './run.ts';
 
@@ -32,9 +32,9 @@ function installTuftool(): Promise<Component> {
 function toughClient(program: string, setting: ClientSetting): InteropClient {
   const { rootFile, metadataUrl, targetsUrl, directory } = setting;
   const call = async (time: number | undefined, ...args: readonly string[]): Promise<void> => {
-    const command = [program, ...args, '--root', rootFile, '--metadata-url', metadataUrl];
-    const [first = '', ...rest] = time === undefined ? command : ['faketime', ...atTime(time), ...command];
-    await run(first, rest, { timeoutMs: setting.callMs ?? CALL_MS });
+    const all = [...args, '--root', rootFile, '--metadata-url', metadataUrl];
+    const env = time === undefined ? {} : await fakeTimeEnv(time);
+    await run(program, all, { timeoutMs: setting.callMs ?? CALL_MS, env });
   };
   return {
     refresh: async (time) => {

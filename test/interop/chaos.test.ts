@@ -120,7 +120,7 @@ async function lastWords({ nodes }: Cluster): Promise<string> {
 
 function skipped({ kinds }: Faults): string[] {
   const needs = {
-    'jump a clock': 'faketime is not installed',
+    'jump a clock': 'libfaketime cannot be installed',
     'fill the disk of PostgreSQL': 'a small file system takes root',
   };
   return Object.entries(needs)

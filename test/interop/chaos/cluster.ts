@@ -9,6 +9,7 @@ import process from 'node:process';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
+import { installFakeTime } from '../../../scripts/interop/fake-time.ts';
 import { freePort } from '../../../scripts/interop/server-process.ts';
 import { OpenBao } from '../../../scripts/interop/openbao.ts';
 import { generateOnlineKey } from '../../../src/cli/generate-key.ts';
@@ -28,7 +29,6 @@ import { tempDir } from '../../support/temp-dir.ts';
 import { faultyProxy, type FaultyProxy } from '../faulty-proxy.ts';
 import { PASSWORD, startPostgres, type PostgresServer } from '../../../scripts/interop/postgres-server.ts';
 import { BUCKET, CREDENTIALS, startS3Server, type S3Server } from '../../../scripts/interop/s3-server.ts';
-import { fakeTimeLibrary } from './fake-time.ts';
 import { smallDisk, type SmallDisk } from '../../support/small-disk.ts';
 import { tcpProxy, type TcpProxy } from './tcp-proxy.ts';
 
@@ -109,7 +109,7 @@ export async function startCluster(): Promise<Cluster> {
   const direct = settings(s3.endpoint, bao.address, postgres.port);
   const { rootBytes, store } = await found(folder, direct, bao);
 
-  const library = await fakeTimeLibrary();
+  const { program: library } = await installFakeTime('libfaketimeMT.so.1');
   const nodes: ClusterNode[] = [];
   for (const number of [1, 2, 3]) {
     // The last one has a clock of its own.
