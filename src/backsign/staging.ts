@@ -1,7 +1,6 @@
 // Sorted files in the store, for nodes that do not see the folder of the run: what each bin gets, as an object of its own,
 // and a list of all. The store is not trusted: the order in the ledger has the digest of the list, and the list those of
-// the entries. Gone again when the order is settled;
-// what a run leaves that was given up, ./staging-garbage.ts removes.
+// the entries. Gone again when the order is settled; what a run leaves that was given up, ./staging-garbage.ts removes.
 //
 //   backsign/DIGEST/index   the bins, how many files and bytes each gets, and the SHA-256 of its entries
 //   backsign/DIGEST/17      the entries of the bin that is number 17 of its layout

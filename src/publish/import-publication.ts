@@ -21,6 +21,7 @@ import {
 } from './commit.ts';
 import { rolesAfter, type ImportStep } from './import.ts';
 import { publicFile, storedFile, told } from './key-use.ts';
+import { overwritingStore } from './overwriting-store.ts';
 import { plan, type Plan } from './plan.ts';
 import { binsToRebuild, rebinPart } from './rebin-publication.ts';
 import { sealedBundle, type SealedFile, type SealedOfflineFile } from './seal.ts';
@@ -155,9 +156,8 @@ function newFiles(
 
 async function overwriteTimestamp({ store }: CommitPorts, file: SealedFile): Promise<PublicTimestamp> {
   const envelope = parseTimestamp(file.bytes);
-  const found = await store.get(file.name, MAX_STRANGE_TIMESTAMP_BYTES);
   try {
-    return { token: await store.replace(file.name, file.bytes, found?.token), envelope };
+    return { token: await overwritingStore(store).replace(file.name, file.bytes, undefined), envelope };
   } catch (error) {
     if (!(error instanceof CountersignError) || error.code !== 'store-conflict') throw error;
     throw new CountersignError('head-moved', `${file.name} was written by somebody else in this moment`, {
@@ -165,6 +165,3 @@ async function overwriteTimestamp({ store }: CommitPorts, file: SealedFile): Pro
     });
   }
 }
-
-/** Bytes: what a stranger left there may be larger than what clients read. */
-export const MAX_STRANGE_TIMESTAMP_BYTES = 64 * 1024 * 1024;

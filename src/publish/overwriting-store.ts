@@ -1,7 +1,9 @@
 // The store of a repository whose online key was stolen. What stands in timestamp.json may be the thief's: whatever it is,
-// it does not keep a publication that was committed before the theft was noticed from being completed.
+// it keeps neither the publication that ends the theft from being shown, nor one that was committed before from being completed.
 import type { ObjectStore } from '../storage/store.ts';
-import { MAX_STRANGE_TIMESTAMP_BYTES } from './import-publication.ts';
+
+/** Bytes: what a stranger left there may be larger than what clients read. */
+const MAX_STRANGE_TIMESTAMP_BYTES = 64 * 1024 * 1024;
 
 /** `store`, in which `replace` without a token replaces whatever is there. */
 export function overwritingStore(store: ObjectStore): ObjectStore {
