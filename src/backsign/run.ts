@@ -11,7 +11,6 @@ import type { Source } from './sources/source.ts';
 import type { WorkFolder } from './work-folder.ts';
 
 const RUN_NAME = 'run.json';
-const LOCK_NAME = 'lock';
 
 /** Where statements come from, as the operator gave it. */
 export interface SourceSetting {
@@ -47,35 +46,6 @@ export interface PreparedRun {
   readonly settings: RunSettings;
   readonly read: ReadState;
   readonly prepared: Prepared;
-}
-
-/**
- * Takes a folder for this process until `release`.
- * @throws CountersignError `backsign-state` while another process has it.
- */
-export function takeFolder(
-  folder: WorkFolder,
-  { holder, isGone }: { readonly holder: string; readonly isGone: (holder: string) => boolean },
-): () => void {
-  const file = folder.file(LOCK_NAME);
-  for (;;) {
-    try {
-      fs.writeFileSync(file, holder, { flag: 'wx', mode: 0o600 });
-      return () => {
-        fs.rmSync(file, { force: true });
-      };
-    } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
-    }
-    const other = fs.readFileSync(file, 'utf8');
-    if (!isGone(other)) {
-      throw new CountersignError(
-        'backsign-state',
-        `${folder.path} is in use by ${other}; or remove ${file} if it is not`,
-      );
-    }
-    fs.rmSync(file, { force: true });
-  }
 }
 
 /** Whether a run was begun in a folder. */

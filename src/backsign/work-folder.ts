@@ -6,6 +6,7 @@
 //   sorted/012.json    what a partition comes to; a partition that has one is not sorted again
 //   prepared.json      all of it, with the overall digest: what an order to the publisher names
 //   report.json        the end
+//   run.lock, holder   the process that works here, if one does, and its name
 //
 // A killed process loses nothing of that. After a power failure a file may be damaged: it is noticed and refused.
 import * as fs from 'node:fs';

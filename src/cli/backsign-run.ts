@@ -5,15 +5,9 @@ import path from 'node:path';
 import { compareFiles } from '../backsign/compare.ts';
 import { crewOfThreads, type Crew } from '../backsign/crew.ts';
 import { reportOf, type BacksignReport } from '../backsign/report.ts';
-import {
-  beginRun,
-  isBegun,
-  prepareRun,
-  takeFolder,
-  type PreparedRun,
-  type SourceSetting,
-} from '../backsign/run.ts';
+import { beginRun, isBegun, prepareRun, type PreparedRun, type SourceSetting } from '../backsign/run.ts';
 import { crawl } from '../backsign/sources/simple-index.ts';
+import { takeFolder } from '../backsign/take-folder.ts';
 import { WorkFolder } from '../backsign/work-folder.ts';
 import { CountersignError } from '../lib/errors.ts';
 import { openSigner } from '../open-signer.ts';
@@ -49,7 +43,7 @@ export async function backsign(given: Session, request: BacksignRequest): Promis
   const { config } = await session.load();
   const folder = new WorkFolder(request.folder);
   folder.make();
-  const release = takeFolder(folder, session.leaseTaker);
+  const release = takeFolder(folder, session.leaseTaker.holder);
   // However many there are: nothing else runs in this process.
   const threads = openBinThreads(config, request.jobs ?? availableParallelism());
   const crew = crewOfThreads(threads);

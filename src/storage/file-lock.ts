@@ -1,4 +1,5 @@
-// One lock between all processes that use a directory, for sections that run to their end without waiting.
+// One lock between all processes that use a directory: for sections that run to their end without waiting, or for as long
+// as a process works in it.
 //
 // It is an SQLite transaction on an empty database: that is fcntl(2) underneath, which Node does not offer itself. The
 // kernel gives the lock up when its holder dies, however it dies, so nothing is left to clean up and no lease can
@@ -33,7 +34,7 @@ export class FileLock {
   async run<T>(section: () => T): Promise<T> {
     let waitedMs = 0;
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
-      const database = this.#open();
+      const database = (this.#database ??= open(this.#path));
       if (begin(database)) {
         try {
           return section();
@@ -51,21 +52,39 @@ export class FileLock {
       waitedMs += pauseMs;
     }
   }
+}
 
-  #open(): Database.Database {
-    if (this.#database !== undefined) return this.#database;
-    try {
-      if (lstatSync(this.#path, { throwIfNoEntry: false })?.isSymbolicLink() === true) {
-        throw new Error('it is a symbolic link');
-      }
-      // No busy timeout: SQLite's own waiting would stop the event loop.
-      this.#database = new Database(this.#path, { timeout: 0 });
-      return this.#database;
-    } catch (error) {
-      throw new CountersignError('store-unavailable', `cannot open ${this.#path}: ${messageOf(error)}`, {
-        cause: error,
-      });
+/**
+ * Takes the lock until the answered function is called, or the process ends; undefined while another holder has it.
+ * `path`: as for `FileLock`.
+ * @throws CountersignError `store-unavailable` when there can be no such file.
+ */
+export function holdLock(path: string): (() => void) | undefined {
+  const database = open(path);
+  const release = (): void => {
+    database.close();
+  };
+  try {
+    if (begin(database)) return release;
+  } catch (error) {
+    release();
+    throw error;
+  }
+  release();
+  return undefined;
+}
+
+function open(path: string): Database.Database {
+  try {
+    if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true) {
+      throw new Error('it is a symbolic link');
     }
+    // No busy timeout: SQLite's own waiting would stop the event loop.
+    return new Database(path, { timeout: 0 });
+  } catch (error) {
+    throw new CountersignError('store-unavailable', `cannot open ${path}: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
 }
 
