@@ -94,7 +94,7 @@ export class Term {
     const timestamp = compromise === undefined ? 'verified' : 'ignored';
     const state = await readPublicState(ports.history, ports.store, { timestamp });
     const { head } = state;
-    let { published } = state;
+    let { published, bins } = state;
     const { unfinished } = head;
     if (compromise === undefined) {
       // While an import is being finished, it is the roles to come that this process must be able to sign.
@@ -109,10 +109,9 @@ export class Term {
         await checkUnfinished(ports.history, head, error);
         throw error;
       });
-      if (unfinished.rebin !== undefined)
-        published = (await readPublicState(ports.history, ports.store)).published;
+      if (unfinished.rebin === undefined) bins = await ports.history.bins(published.snapshot.layout);
+      else ({ published, bins } = await readPublicState(ports.history, ports.store));
     }
-    const bins = await ports.history.bins(published.snapshot.layout);
     const term = new Term(ports, lease, withoutIntent(head), published, bins);
     if (compromise === undefined) {
       checkSigner(published.roles, ports);
