@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import { parseStore } from '../config/backends.ts';
 import type { AuditLine } from '../ledger/ledger.ts';
+import { counted } from '../lib/counted.ts';
 import { CountersignError } from '../lib/errors.ts';
 import { comparedLines, exportedLines, ledgerLines } from '../publish/audit-chain.ts';
 import { verifyAudit, type AuditReport } from '../publish/audit-verify.ts';
@@ -121,16 +122,16 @@ function describe(report: AuditReport): string {
   const lines = [
     ...problems.map(({ kind, message }) => `${kind}: ${message}`),
     problems.length === 0
-      ? `the audit log accounts for every signature: ${accounted} files`
-      : `${problems.length} problems; ${accounted} files are accounted for`,
+      ? `the audit log accounts for every signature: ${counted(accounted, 'file')}`
+      : `${counted(problems.length, 'problem')}; ${accounted} files are accounted for`,
     `${records} records, the last one has the hash ${head}`,
     ...(pending === 0
       ? []
-      : [`in hand: ${pending} files of a publication that is announced and not settled`]),
+      : [`in hand: ${counted(pending, 'file')} of a publication that is announced and not settled`]),
     ...(uncovered === 0
       ? []
       : [
-          `not covered: ${uncovered} files that were signed before the log began or whose records were lost` +
+          `not covered: ${counted(uncovered, 'file')}, signed before the log began or with records that were lost` +
             (first === undefined ? '' : `, snapshots ${first} to ${last} among them`),
         ]),
     ...(problems.some(({ kind }) => kind === 'unaccounted')

@@ -2,6 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Command } from 'commander';
+import { counted } from '../lib/counted.ts';
 import { CountersignError, messageOf } from '../lib/errors.ts';
 import type { BacksignReport } from '../backsign/report.ts';
 import { backsign, type BacksignRequest } from './backsign-run.ts';
@@ -146,7 +147,7 @@ async function writeReport(file: string, report: BacksignReport): Promise<void> 
 function answerOf(report: BacksignReport, { dryRun, folder, offline }: BacksignRequest): Answer {
   const { digest, sources, files, repeated, refused, contradictory, bins, binCount, result } = report;
   const lines = [
-    `${dryRun ? 'would sign' : 'signed'} ${files} files in ${bins.length} of ${binCount} bins` +
+    `${dryRun ? 'would sign' : 'signed'} ${counted(files, 'file')} in ${bins.length} of ${binCount} bins` +
       (result === undefined ? '' : `, public since snapshot ${result.snapshot}`),
     `digest of all files: ${digest}`,
     ...sources.flatMap(({ name, serial }) =>
@@ -155,7 +156,7 @@ function answerOf(report: BacksignReport, { dryRun, folder, offline }: BacksignR
   ];
   if (repeated > 0) lines.push(`${repeated} lines say what another line says`);
   if (refused.count > 0) {
-    lines.push(`refused ${refused.count} lines:`);
+    lines.push(`refused ${counted(refused.count, 'line')}:`);
     for (const { file, line, reason } of refused.lines.slice(0, SHOWN))
       lines.push(`  ${file}:${line} ${reason}`);
     if (refused.count > SHOWN) lines.push('  …; --report names them');

@@ -2,6 +2,7 @@
 import { open } from 'node:fs/promises';
 import path from 'node:path';
 import type { Command } from 'commander';
+import { counted } from '../lib/counted.ts';
 import { CountersignError, messageOf } from '../lib/errors.ts';
 import { bootstrap, type BootstrapReport } from '../publish/bootstrap.ts';
 import { openSigner } from '../open-signer.ts';
@@ -59,7 +60,7 @@ Examples:
             progress.end();
             const { snapshot, bins, rootVersion } = report;
             const text = [
-              `${done(report)}: snapshot ${snapshot}, ${bins} bins, root version ${rootVersion}`,
+              `${done(report)}: snapshot ${snapshot}, ${counted(bins, 'bin')}, root version ${rootVersion}`,
               'next: countersign serve',
             ];
             return { json: report, text: text.join('\n') };

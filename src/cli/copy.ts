@@ -4,6 +4,7 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import { parseLedger, parseStore, type LedgerSetting, type StoreSetting } from '../config/backends.ts';
 import type { LoadedConfig } from '../config.ts';
+import { counted } from '../lib/counted.ts';
 import { CountersignError, hasCode, messageOf } from '../lib/errors.ts';
 import { copyLedger } from '../ledger/copy-ledger.ts';
 import { copyStore, type CopyPorts, type CopyReport } from '../publish/copy-store.ts';
@@ -187,7 +188,7 @@ async function moveLedger(session: Session, options: CopyOptions): Promise<Answe
 function describe(report: CopyReport, dryRun: boolean): string {
   const { snapshot, timestamp, oldestSnapshot, copied, copiedBytes, present, caughtUp } = report;
   return [
-    `${dryRun ? 'would copy' : 'copied'} ${copied} objects (${copiedBytes} bytes); ${present} were there already`,
+    `${dryRun ? 'would copy' : 'copied'} ${counted(copied, 'object')} (${copiedBytes} bytes); ${present} were there already`,
     `the destination ${dryRun ? 'would show' : 'shows'} snapshot ${snapshot}, timestamp ${timestamp}; the oldest snapshot is ${oldestSnapshot}`,
     ...(caughtUp ? [] : ['the source has published more meanwhile: stop its service, and copy again']),
   ].join('\n');

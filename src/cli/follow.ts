@@ -9,6 +9,7 @@ import { deliver } from '../follow/deliver.ts';
 import { FollowState } from '../follow/follow-state.ts';
 import { followOnce, type IndexReader, type PassResult } from '../follow/pass.ts';
 import { seedState } from '../follow/seed.ts';
+import { counted } from '../lib/counted.ts';
 import { formatDuration, parseDuration } from '../lib/duration.ts';
 import type { Clock } from '../lib/clock.ts';
 import { CountersignError, ERRORS } from '../lib/errors.ts';
@@ -154,7 +155,7 @@ async function openFollower(session: Session, options: FollowOptions) {
   const summary = (): Answer => {
     const { count: refused, first } = state.refusals(SHOWN);
     const text = [
-      `${totals.published} changes published, ${refused} files refused`,
+      `${counted(totals.published, 'change')} published, ${counted(refused, 'file')} refused`,
       ...first.map(refusalLine),
     ];
     if (refused > SHOWN) text.push('  …');

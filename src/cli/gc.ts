@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { collectStaging } from '../backsign/staging-garbage.ts';
 import { collectGarbage } from '../publish/retention.ts';
+import { counted } from '../lib/counted.ts';
 import { formatDuration } from '../lib/duration.ts';
 import { openLedger, openStore } from '../open-ports.ts';
 import { startProgress } from './progress.ts';
@@ -49,17 +50,17 @@ Examples:
           const text = [
             report.oldestSnapshot === undefined
               ? `nothing to remove: no snapshot was replaced more than ${formatDuration(config.retention.snapshotsMs)} ago`
-              : `${verb} ${report.removed} objects (${report.removedBytes} bytes), kept ${report.kept}; the oldest snapshot kept is ${report.oldestSnapshot}`,
+              : `${verb} ${counted(report.removed, 'object')} (${report.removedBytes} bytes), kept ${report.kept}; the oldest snapshot kept is ${report.oldestSnapshot}`,
             ...(report.pages === 0 ? [] : [`${verb} ${report.pages} simple index pages that were replaced`]),
             ...(staging.stagedRemoved === 0
               ? []
               : [
-                  `${verb} ${staging.stagedRemoved} objects (${staging.stagedRemovedBytes} bytes) of back-signing that was given up`,
+                  `${verb} ${counted(staging.stagedRemoved, 'object')} (${staging.stagedRemovedBytes} bytes) of back-signing that was given up`,
                 ]),
-            ...(dryRun ? [] : [`forgot ${report.forgottenEvents} events`]),
+            ...(dryRun ? [] : [`forgot ${counted(report.forgottenEvents, 'event')}`]),
             ...(report.unknown === 0
               ? []
-              : [`left ${report.unknown} objects alone whose names mean nothing here`]),
+              : [`left ${counted(report.unknown, 'object')} alone whose names mean nothing here`]),
           ];
           return { json: { dryRun, ...report, ...staging }, text: text.join('\n') };
         } finally {

@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import { Type, type Static } from 'typebox';
 import { Value } from 'typebox/value';
+import { counted } from '../lib/counted.ts';
 import { CountersignError } from '../lib/errors.ts';
 import { relativeTime } from './relative-time.ts';
 import { openServiceClient } from './service-client.ts';
@@ -100,10 +101,10 @@ export function describeStatus(status: StatusAnswer, url: string, now: number): 
   ];
   const oldest =
     backlog.oldestAcceptedAt === undefined ? '' : `, the oldest from ${when(backlog.oldestAcceptedAt)}`;
-  rows.push(['backlog', `${backlog.events} events${oldest}`]);
+  rows.push(['backlog', `${counted(backlog.events, 'event')}${oldest}`]);
   const last = publisher.lastPublication;
   if (last !== undefined) {
-    const work = `${last.events} events, ${last.bins} bins in ${Math.round(last.durationMs)} ms`;
+    const work = `${counted(last.events, 'event')}, ${counted(last.bins, 'bin')} in ${Math.round(last.durationMs)} ms`;
     rows.push(['last', `snapshot ${last.snapshot}, ${when(last.at)}: ${work}`]);
   }
   if (published !== undefined) {
