@@ -36,5 +36,7 @@ function locally(file: ListedFile): PageFile {
   local.url = `../../files/${quotePath(file.targetPath)}`;
   // Nothing here verifies it, and whoever does has the index's own address.
   delete local.provenance;
+  // Nor a metadata file whose hash the page does not say; an installer that is promised one fails without it (PEP 658).
+  if (local.coreMetadata?.['sha256'] === undefined) delete local.coreMetadata;
   return local;
 }

@@ -3,6 +3,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { CountersignError } from '../lib/errors.ts';
 import type { JsonObject, TargetFile } from '../tuf/metadata.ts';
+import { percentDecoded } from './html-anchors.ts';
 import { renderHtmlPage } from './page-html.ts';
 import { parseJsonPage, renderJsonPage, UPLOAD_TIME, versionsOf } from './page-json.ts';
 import { htmlPagePath, jsonPagePath } from './page-path.ts';
@@ -91,7 +92,7 @@ function linkTo(path: string): string {
 
 /** The target path behind a link of such a page; undefined for any other link. */
 export function linkedPath(url: string): string | undefined {
-  return url.startsWith(TO_TARGETS) ? decodeURIComponent(url.slice(TO_TARGETS.length)) : undefined;
+  return url.startsWith(TO_TARGETS) ? percentDecoded(url.slice(TO_TARGETS.length)) : undefined;
 }
 
 export interface RenderedPage {
@@ -116,7 +117,7 @@ export function renderIndexPages(page: ProjectPage, serial: number): readonly Re
  */
 export function readIndexPage(name: string, bytes: Uint8Array): ProjectPage {
   const where = jsonPagePath(name);
-  const page = parseJsonPage(bytes, where);
+  const page = parseJsonPage(bytes, where, 'refused');
   const strange = page.files.find(({ url }) => linkedPath(url) === undefined);
   if (page.name === name && strange === undefined) return page;
   throw new CountersignError(

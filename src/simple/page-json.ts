@@ -1,7 +1,7 @@
 // Pages as JSON: PEP 691, with what PEP 592, 658, 700, 714 and 740 add.
 import { CountersignError } from '../lib/errors.ts';
 import { parseStrictJson, type JsonMap } from '../tuf/json.ts';
-import { asInteger, asList, asMap, asString, field, unexpected, type Place } from '../tuf/shape.ts';
+import { asList, asMap, asString, field, unexpected, type Place } from '../tuf/shape.ts';
 import { parseFileName } from './project-name.ts';
 import { MAX_PAGE_BYTES, MAX_PAGE_FILES, type PageFile, type ProjectPage } from './project-page.ts';
 
@@ -46,9 +46,15 @@ const PAGE_DEPTH = 16;
 /**
  * Reads a page that somebody else wrote. Keys that nobody here knows are ignored, as PEP 691 asks; of a file whose
  * optional fields have another form, those are dropped.
+ * @param odd what becomes of a file whose name could be no file name here: one of a thousand must not hide the others
+ *   from installers, and none may get lost from a page that is written again.
  * @throws CountersignError `page-invalid` that names the page and the place; `metadata-too-large`.
  */
-export function parseJsonPage(bytes: Uint8Array, where: string): ProjectPage {
+export function parseJsonPage(
+  bytes: Uint8Array,
+  where: string,
+  odd: 'left out' | 'refused' = 'left out',
+): ProjectPage {
   try {
     const value = parseStrictJson(bytes, { maxBytes: MAX_PAGE_BYTES, maxDepth: PAGE_DEPTH });
     const page = asMap({ value, where });
@@ -63,12 +69,19 @@ export function parseJsonPage(bytes: Uint8Array, where: string): ProjectPage {
         `${where} has ${list.length} files, at most ${MAX_PAGE_FILES}`,
       );
     }
-    const files = list.map((entry, index) => readFile({ value: entry, where: `${where}.files[${index}]` }));
+    const files = list.flatMap((value, index) => {
+      const place = { value, where: `${where}.files[${index}]` };
+      return odd === 'left out' && hasOddName(place) ? [] : [readFile(place)];
+    });
     return { name, versions: readVersions(page, files), files };
   } catch (error) {
     if (!(error instanceof CountersignError) || error.code !== 'metadata-invalid') throw error;
     throw new CountersignError('page-invalid', error.message, { cause: error });
   }
+}
+
+function hasOddName(place: Place): boolean {
+  return !FILE_NAME.test(asString(field(asMap(place), place.where, 'filename')));
 }
 
 function readFile(place: Place): PageFile {
@@ -87,7 +100,7 @@ function readFile(place: Place): PageFile {
     fileName,
     url: url.split('#', 1)[0] ?? url,
     hashes: readHashes(map.get('hashes')),
-    ...(typeof size === 'number' ? { size: asInteger({ value: size, where: `${where}.size` }, 0) } : {}),
+    ...(typeof size === 'number' && size >= 0 && Number.isSafeInteger(size) ? { size } : {}),
     ...(typeof uploadTime === 'string' && UPLOAD_TIME.test(uploadTime) ? { uploadTime } : {}),
     ...(typeof requires === 'string' && requires !== '' ? { requiresPython: requires } : {}),
     ...(yanked === true || (typeof yanked === 'string' && yanked !== '') ? { yanked } : {}),

@@ -1,0 +1,51 @@
+// Pages of an index that is careless about some of its files: the others stay installable.
+import { expect, test } from 'vitest';
+import { sha256Hex } from '../../src/lib/bytes.ts';
+import { linkedPath } from '../../src/simple/index-page.ts';
+import { HostileUpstream, jsonPage, proxyOf } from '../support/hostile-upstream.ts';
+
+const FILE = 'packages/demo-1.0-py3-none-any.whl';
+
+test('a wheel is not said to have a metadata file that nothing could verify', async () => {
+  const upstream = await HostileUpstream.start();
+  const hashed = { 'core-metadata': { sha256: sha256Hex('Name: demo') } };
+  upstream.publish({
+    'simple/demo/index.json': jsonPage('demo', [
+      { filename: 'demo-1.0-py3-none-any.whl', url: `../../${FILE}`, 'core-metadata': true },
+      { filename: 'demo-2.0-py3-none-any.whl', url: '../../packages/demo-2.0-py3-none-any.whl', ...hashed },
+    ]),
+  });
+  const { address } = await proxyOf(upstream);
+  const response = await fetch(`${address}/simple/demo/`, {
+    headers: { accept: 'application/vnd.pypi.simple.v1+json' },
+  });
+  const { files } = (await response.json()) as { files: unknown[] };
+  expect(files[0]).not.toHaveProperty('core-metadata');
+  expect(files[0]).not.toHaveProperty('dist-info-metadata');
+  expect(files[1]).toMatchObject(hashed);
+});
+
+test('a file with an odd name or size on a page hides no other', async () => {
+  const upstream = await HostileUpstream.start();
+  const file = { filename: 'demo-1.0-py3-none-any.whl', url: `../../${FILE}` };
+  upstream.publish({
+    'simple/demo/index.json': jsonPage('demo', [
+      { filename: 'demo 0.9.zip', url: '../../packages/demo%200.9.zip' },
+      { filename: 'dëmo-0.9.zip', url: '../../packages/d%C3%ABmo-0.9.zip' },
+      { ...file, size: -1 },
+    ]),
+  });
+  const { address } = await proxyOf(upstream);
+  const response = await fetch(`${address}/simple/demo/`, {
+    headers: { accept: 'application/vnd.pypi.simple.v1+json' },
+  });
+  expect(response.status).toBe(200);
+  const { files } = (await response.json()) as { files: { filename: string; size?: number }[] };
+  expect(files.map(({ filename }) => filename)).toEqual([file.filename]);
+  expect(files[0]).not.toHaveProperty('size');
+});
+
+test('a link that is no percent-encoding leads to no target', () => {
+  expect(linkedPath('../../packages/a%2Bb.zip')).toBe('packages/a+b.zip');
+  expect(linkedPath('../../packages/%zz.zip')).toBeUndefined();
+});
