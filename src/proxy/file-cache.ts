@@ -54,7 +54,10 @@ export class FileCache {
     return this.#bytes;
   }
 
-  /** An open file with exactly this content, or undefined; the caller closes it. */
+  /**
+   * An open file with exactly this content, or undefined; the caller closes it.
+   * @throws CountersignError `store-unavailable`.
+   */
   async find(length: number, hashes: Hashes): Promise<FileHandle | undefined> {
     const name = cacheName(hashes);
     if (name === undefined) return undefined;
@@ -67,9 +70,11 @@ export class FileCache {
       await utimes(file, now, now);
       this.#note(name, length);
       return handle;
-    } catch {
-      // Absent, altered or unreadable: whatever it is, a fresh file takes its place.
+    } catch (error) {
       await handle?.close();
+      // This process has too many open: that says nothing about the file.
+      if (isOf(error, 'EMFILE', 'ENFILE')) throw unavailable('read', file, error);
+      // Absent, altered or unreadable: whatever it is, a fresh file takes its place.
       await this.#drop(name);
       return undefined;
     }
@@ -82,7 +87,8 @@ export class FileCache {
   async begin(length: number): Promise<{ readonly handle: FileHandle; readonly work: string }> {
     const work = path.join(this.#options.directory, 'work', this.#options.newId());
     try {
-      await this.#makeRoom(length);
+      // One that will not be kept takes the place of none.
+      if (length <= this.#options.maxBytes) await this.#makeRoom(length);
       return { handle: await open(work, 'wx+', 0o600), work };
     } catch (error) {
       throw unavailable('write', work, error);
@@ -129,7 +135,7 @@ export class FileCache {
   async #drop(name: string): Promise<void> {
     this.#bytes -= this.#sizes.get(name) ?? 0;
     this.#sizes.delete(name);
-    await rm(this.#file(name), { force: true });
+    await rm(this.#file(name), { force: true, recursive: true });
   }
 
   async #makeRoom(length: number): Promise<void> {
@@ -153,9 +159,13 @@ export class FileCache {
     const root = path.join(this.#options.directory, 'files');
     await mkdir(root, { recursive: true });
     const found = [];
-    for (const folder of await readdir(root)) {
-      for (const name of await readdir(path.join(root, folder))) {
-        const info = await statIfThere(path.join(root, folder, name));
+    for (const folder of await readdir(root, { withFileTypes: true })) {
+      // What somebody else put there is none of ours: it is neither counted nor removed.
+      if (!folder.isDirectory()) continue;
+      for (const name of await readdir(path.join(root, folder.name))) {
+        const file = path.join(root, folder.name, name);
+        if (file !== this.#file(name)) continue;
+        const info = await statIfThere(file);
         if (info !== undefined) found.push({ name, size: info.size, usedMs: info.mtimeMs });
       }
     }
@@ -168,9 +178,13 @@ async function statIfThere(file: string): Promise<Stats | undefined> {
   try {
     return await stat(file);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (isOf(error, 'ENOENT')) return undefined;
     throw error;
   }
+}
+
+function isOf(error: unknown, ...codes: readonly string[]): boolean {
+  return codes.includes((error as NodeJS.ErrnoException).code ?? '');
 }
 
 async function checkContent(handle: FileHandle, name: string, length: number, hashes: Hashes): Promise<void> {

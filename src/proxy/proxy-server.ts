@@ -139,14 +139,18 @@ function pageRoutes(app: FastifyInstance, deps: ProxyDeps): void {
 }
 
 function fileRoute(app: FastifyInstance, deps: ProxyDeps): void {
-  const open = async (path: string): Promise<TargetAnswer> => {
+  const find = async (path: string): Promise<TargetAnswer> => {
+    if (deps.unverified === undefined) return deps.targets.find(path);
     try {
-      return await deps.targets.open(path);
+      const answer = await deps.targets.find(path);
+      // Which content is passed on depends on whether the signed one can be had.
+      const file = await answer.open();
+      await file.close();
+      return answer;
     } catch (error) {
-      if (deps.unverified === undefined) throw error;
       deps.log.warn({ path, refused: messageOf(error) }, 'UNVERIFIED file is passed on');
       deps.metrics.unverified.inc({ kind: 'file' });
-      return deps.unverified.open(path);
+      return deps.unverified.find(path);
     }
   };
 
@@ -157,32 +161,30 @@ function fileRoute(app: FastifyInstance, deps: ProxyDeps): void {
       const path = request.params['*'];
       const problem = targetPathProblem(path);
       if (problem !== undefined) throw new CountersignError('path-forbidden', `the path ${problem}`);
-      const answer = await open(path);
-      return sendFile(deps, answer, request, reply);
+      return sendFile(deps, await find(path), request, reply);
     },
   });
 }
 
 async function sendFile(
   deps: ProxyDeps,
-  { file, tag }: TargetAnswer,
+  answer: TargetAnswer,
   { method, headers, url }: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
+  const { length, tag } = answer;
   const etag = `"${tag}"`;
-  const { length } = file;
   // A target path may be given new content by a later snapshot.
   void reply.headers({ 'cache-control': 'no-cache', etag, 'accept-ranges': 'bytes' });
   const range = requestedRange(method, headers, etag, length);
-  if (method === 'HEAD' || range === 'unsatisfiable' || isCurrent(headers['if-none-match'], etag)) {
-    await file.close();
-    if (range === 'unsatisfiable') {
-      void reply.header('content-range', `bytes */${length}`);
-      throw new CountersignError('range-unsatisfiable', `the file has ${length} bytes`);
-    }
-    if (method === 'HEAD') return reply.header('content-length', length).send();
-    return reply.code(304).send();
+  // RFC 9110 13.2.2: If-None-Match comes first. None of these reads the file, which may have gigabytes.
+  if (isCurrent(headers['if-none-match'], etag)) return reply.code(304).send();
+  if (range === 'unsatisfiable') {
+    void reply.header('content-range', `bytes */${length}`);
+    throw new CountersignError('range-unsatisfiable', `the file has ${length} bytes`);
   }
+  if (method === 'HEAD') return reply.header('content-length', length).send();
+  const file = await answer.open();
   const { start, end } = range ?? { start: 0, end: length - 1 };
   if (range !== undefined) void reply.code(206).header('content-range', `bytes ${start}-${end}/${length}`);
   void reply.type('application/octet-stream').header('content-length', end - start + 1);

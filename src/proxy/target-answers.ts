@@ -24,10 +24,14 @@ export interface TargetAnswersDeps {
   readonly targetBaseUrl: string;
 }
 
+/** What can be said of a file without reading it, for a HEAD and for who has it already. */
 export interface TargetAnswer {
-  readonly file: OpenFile;
+  /** Bytes. */
+  readonly length: number;
   /** Of the content, without quotes. */
   readonly tag: string;
+  /** The file itself; the caller closes it. @throws CountersignError whatever keeps it from being verified. */
+  open(): Promise<OpenFile>;
 }
 
 export class TargetAnswers {
@@ -38,17 +42,17 @@ export class TargetAnswers {
   }
 
   /**
-   * An open file; the caller closes it.
-   * @throws CountersignError `target-unsigned` when no snapshot knows the path, and whatever keeps it from being verified.
+   * What signed metadata says about a target path.
+   * @throws CountersignError `target-unsigned` when no snapshot knows it, and whatever keeps that from being verified.
    */
-  async open(path: string): Promise<TargetAnswer> {
+  async find(path: string): Promise<TargetAnswer> {
     const { state, files, targetBaseUrl } = this.#deps;
     const target = await state.find(path);
     if (target !== undefined) {
       const { consistentSnapshot } = state;
       const url = targetUrl(target, { baseUrl: targetBaseUrl, consistentSnapshot });
       const tag = target.hashes.get('sha256') ?? [...target.hashes.values()].join('-');
-      return { file: await files.open({ ...target, url }), tag };
+      return { length: target.length, tag, open: () => files.open({ ...target, url }) };
     }
     const metadata = path.endsWith(METADATA_SUFFIX) ? await this.#coreMetadata(path) : undefined;
     if (metadata !== undefined) return metadata;
@@ -75,17 +79,20 @@ export class TargetAnswers {
         `${path.split('/').at(-1) ?? path} has sha256 ${actual}, its signed page says ${expected}`,
       );
     }
-    return { file: inMemory(bytes), tag: expected };
+    return inMemory(bytes, expected);
   }
 }
 
-function inMemory(bytes: Uint8Array): OpenFile {
-  return {
-    length: bytes.length,
+/** The answer for bytes that are there already. */
+export function inMemory(bytes: Uint8Array, tag: string): TargetAnswer {
+  const { length } = bytes;
+  const file: OpenFile = {
+    length,
     read: async function* (start, end) {
       await Promise.resolve();
       if (end >= start) yield bytes.subarray(start, end + 1);
     },
     close: () => Promise.resolve(),
   };
+  return { length, tag, open: () => Promise.resolve(file) };
 }

@@ -1,11 +1,11 @@
 // One file on its way: from upstream to disk, hashed as it comes, with any number of readers behind it. No reader gets
-// the last bytes before the whole file is right: a wheel's table of contents is at its end, so nobody can use what has
-// come of a bad one.
+// the last bytes that it asked for before the whole file is right: a wheel's table of contents is at its end, so nobody
+// can use what has come of a bad one, and no part of one is ever an answer that looks complete.
 import type { FileHandle } from 'node:fs/promises';
 import type { Fetcher } from '../client/fetcher.ts';
 import { HashCheck, type Hashes } from '../client/roles/file-reference.ts';
 import { placeOf } from '../client/roles/role-file.ts';
-import { CountersignError, hasCode } from '../lib/errors.ts';
+import { CountersignError, hasCode, messageOf } from '../lib/errors.ts';
 
 /** Bytes that are held back. The end record of a zip archive and its comment have at most 65,557. */
 export const HELD_BACK_BYTES = 256 * 1024;
@@ -48,7 +48,7 @@ export class Transfer {
    */
   async *read(start = 0, end = this.length - 1): AsyncGenerator<Uint8Array> {
     for (let at = start; at <= end;) {
-      const ready = Math.min(await this.#readyBeyond(at), end + 1);
+      const ready = Math.min(await this.#readyBeyond(at, end), end + 1);
       const chunk = await readChunk(this.#handle, at, ready);
       at += chunk.length;
       yield chunk;
@@ -67,12 +67,12 @@ export class Transfer {
     if (this.#holders === 0) await this.#handle.close();
   }
 
-  /** How many bytes from the beginning may be read, more than `at`. */
-  async #readyBeyond(at: number): Promise<number> {
+  /** How many bytes from the beginning may be read, more than `at`, by who wants them up to `end`. */
+  async #readyBeyond(at: number, end: number): Promise<number> {
     for (;;) {
       if (this.#ended === 'right') return this.length;
       if (this.#ended !== undefined) throw this.#ended.error;
-      const ready = Math.min(this.#received, this.length - HELD_BACK_BYTES);
+      const ready = Math.min(this.#received, end + 1 - HELD_BACK_BYTES);
       if (ready > at) return ready;
       await new Promise<void>((resolve) => this.#wake.push(resolve));
     }
@@ -102,12 +102,23 @@ export class Transfer {
       // TUF 5.7.3: "up to the number of bytes specified": endless data attack.
       if (this.#received + chunk.length > length) throw wrongLength(what, `more than ${length}`, length);
       check.update(chunk);
-      await this.#handle.writeFile(chunk);
+      await this.#write(chunk);
       this.#received += chunk.length;
       this.#notify();
     }
     if (this.#received !== length) throw wrongLength(what, String(this.#received), length);
     check.finish();
+  }
+
+  /** A full disk is a fault of this side, and is said to whoever waits for the file. */
+  async #write(chunk: Uint8Array): Promise<void> {
+    try {
+      await this.#handle.writeFile(chunk);
+    } catch (error) {
+      throw new CountersignError('store-unavailable', `cannot write into the cache: ${messageOf(error)}`, {
+        cause: error,
+      });
+    }
   }
 
   #notify(): void {

@@ -9,7 +9,7 @@ import { jsonPagePath } from '../simple/page-path.ts';
 import { parseFileName } from '../simple/project-name.ts';
 import { MAX_PAGE_BYTES, type ProjectPage } from '../simple/project-page.ts';
 import { listLinks, type ListedFile, type VerifiedPage } from './project-pages.ts';
-import type { TargetAnswer } from './target-answers.ts';
+import { inMemory, type TargetAnswer } from './target-answers.ts';
 import { upstreamPage } from './upstream-index.ts';
 
 /** Bytes in memory for one file: this is a way out of an emergency, not a way to work. */
@@ -47,18 +47,11 @@ export class UnverifiedAnswers {
   }
 
   /** @throws CountersignError `not-found`, `store-unavailable`. */
-  async open(path: string): Promise<TargetAnswer> {
+  async find(path: string): Promise<TargetAnswer> {
     const url = (await this.#linkTo(path)) ?? this.#deps.targetBaseUrl + quotePath(path);
     const bytes = await fetchWhole(this.#deps.fetcher, url, MAX_UNVERIFIED_BYTES);
     if (bytes === undefined) throw new CountersignError('not-found', `${url} does not exist`);
-    const read = async function* (start: number, end: number): AsyncGenerator<Uint8Array> {
-      await Promise.resolve();
-      if (end >= start) yield bytes.subarray(start, end + 1);
-    };
-    return {
-      file: { length: bytes.length, read, close: () => Promise.resolve() },
-      tag: `unverified-${sha256Hex(bytes)}`,
-    };
+    return inMemory(bytes, `unverified-${sha256Hex(bytes)}`);
   }
 
   async #linkTo(path: string): Promise<string | undefined> {

@@ -3,8 +3,8 @@
 import type { FileHandle } from 'node:fs/promises';
 import type { Fetcher } from '../client/fetcher.ts';
 import type { Clock } from '../lib/clock.ts';
-import { CountersignError, hasCode } from '../lib/errors.ts';
-import { Slots } from '../lib/slots.ts';
+import { Lanes } from '../lib/concurrency.ts';
+import { hasCode, type CountersignError } from '../lib/errors.ts';
 import { cacheName, type FileCache } from './file-cache.ts';
 import type { FileOrigin } from './proxy-metrics.ts';
 import { readChunk, Transfer, type Wanted } from './transfer.ts';
@@ -16,7 +16,7 @@ const ANSWER_MS = 3000;
 const REFUSED_MS = 30_000;
 const REMEMBERED_REFUSALS = 1000;
 
-/** Downloads from upstream at once. */
+/** Downloads from upstream at once; the others wait in line for as long as whoever asked does. */
 const MAX_TRANSFERS = 64;
 
 /** A file whose content is right, or will have been when its last bytes are read. */
@@ -38,7 +38,7 @@ export interface VerifiedFilesDeps {
 export class VerifiedFiles {
   readonly #deps: VerifiedFilesDeps;
   readonly #transfers = new Map<string, Promise<Transfer>>();
-  readonly #slots = new Slots(MAX_TRANSFERS);
+  readonly #lanes = new Lanes(MAX_TRANSFERS);
   readonly #refused = new Map<string, { readonly error: CountersignError; readonly until: number }>();
 
   constructor(deps: VerifiedFilesDeps) {
@@ -46,7 +46,7 @@ export class VerifiedFiles {
   }
 
   /**
-   * @throws CountersignError `length-or-hash-mismatch`, `not-found`, `metadata-invalid`; `busy`, `store-unavailable`.
+   * @throws CountersignError `length-or-hash-mismatch`, `not-found`, `metadata-invalid`; `store-unavailable`.
    */
   async open(wanted: Wanted): Promise<OpenFile> {
     const { cache, answered, clock } = this.#deps;
@@ -102,36 +102,39 @@ export class VerifiedFiles {
     return started;
   }
 
-  async #start(key: string, wanted: Wanted): Promise<Transfer> {
-    const release = this.#slots.take();
-    if (release === undefined) {
-      throw new CountersignError('busy', `${MAX_TRANSFERS} files are being downloaded, try again`);
-    }
+  /** Resolves when its turn has come and the download runs; the turn ends with the download. */
+  #start(key: string, wanted: Wanted): Promise<Transfer> {
     const { cache, fetcher } = this.#deps;
-    try {
-      const { handle, work } = await cache.begin(wanted.length);
-      const transfer = new Transfer(wanted, fetcher, handle);
-      void transfer.verified
-        .then(
-          () => cache.keep(work, wanted.length, wanted.hashes),
-          async (error: unknown) => {
-            this.#remember(key, error);
-            await cache.discard(work);
-          },
-        )
-        // A cache that cannot keep a file has answered with it all the same.
-        .catch(() => undefined)
-        .finally(() => {
-          release();
+    return new Promise((resolve, reject) => {
+      const download = this.#lanes.run(async () => {
+        const { handle, work } = await cache.begin(wanted.length);
+        const transfer = new Transfer(wanted, fetcher, handle);
+        resolve(transfer);
+        try {
+          await this.#settle(key, wanted, transfer, work);
+        } finally {
           // From here on nobody can find it: it is in the cache, or refused.
           this.#transfers.delete(key);
-          return transfer.release();
-        });
-      return transfer;
+          await transfer.release();
+        }
+      });
+      // What happens after it was handed over is told by the transfer itself.
+      download.catch(reject);
+    });
+  }
+
+  /** The file into the cache, or its refusal into memory. */
+  async #settle(key: string, wanted: Wanted, transfer: Transfer, work: string): Promise<void> {
+    const { cache } = this.#deps;
+    try {
+      await transfer.verified;
     } catch (error) {
-      release();
-      throw error;
+      this.#remember(key, error);
+      await cache.discard(work);
+      return;
     }
+    // A cache that cannot keep a file has answered with it all the same.
+    await cache.keep(work, wanted.length, wanted.hashes);
   }
 
   #remember(key: string, error: unknown): void {
