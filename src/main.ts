@@ -8,6 +8,9 @@ import { systemClock } from './lib/clock.ts';
 /** Exit status of a process that a second signal ends while it is still stopping: 128 + SIGINT. */
 const INTERRUPTED = 130;
 
+// The SDK would otherwise tell users of Node.js 20 on each start what its versions of 2027 need: the locked one runs there.
+process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
+
 // A reader that goes away (`countersign status | head -1`) is no fault of ours.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;

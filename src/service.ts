@@ -43,10 +43,27 @@ export interface Service {
  *   `store-unsuitable`.
  */
 export async function startService(config: Config, secrets: Secrets, runtime: Runtime): Promise<Service> {
+  const opened: Opened[] = [];
+  try {
+    return await start(config, secrets, runtime, opened);
+  } catch (error) {
+    // What stays open (connections, the renewal of a token) keeps the process alive, and whoever watches over it would
+    // wait for its end.
+    await Promise.allSettled(opened.map((one) => one.close()));
+    throw error;
+  }
+}
+
+interface Opened {
+  close(): Promise<void>;
+}
+
+async function start(config: Config, secrets: Secrets, runtime: Runtime, opened: Opened[]): Promise<Service> {
   const { clock, log } = runtime;
   const auth = await openAuthenticator(config);
   const tls = await readTls(config);
   const ledger = await openLedger(config, secrets, runtime);
+  opened.push(ledger);
   const signers = await openSigners(config, secrets, {
     clock,
     trusted: () => trustedOnlineKeys(ledger),
@@ -58,6 +75,7 @@ export async function startService(config: Config, secrets: Secrets, runtime: Ru
       log.error({ code }, `publication waits for its signer: ${message}`);
     },
   });
+  opened.push(signers);
   const store = await openStore(config, runtime);
   const metrics = createMetrics({ process: true });
   const waiter = new PublicationWaiter(ledger, clock);
@@ -65,6 +83,7 @@ export async function startService(config: Config, secrets: Secrets, runtime: Ru
   const stopping = new AbortController();
   const settings = publishSettings(config);
   const threads = openBinThreads(config);
+  opened.push(threads);
   const bins = binsOnThreads(threads);
   const backsign = new Backsigner({ crew: crewOfThreads(threads), binsAtOnce: BACKSIGNED_AT_ONCE });
   const publisher = new Publisher({
@@ -126,7 +145,6 @@ export async function startService(config: Config, secrets: Secrets, runtime: Ru
   try {
     await app.listen({ host, port });
   } catch (error) {
-    await Promise.allSettled([signers.close(), ledger.close()]);
     throw new CountersignError('config-invalid', `cannot listen on ${host}:${port}: ${messageOf(error)}`, {
       cause: error,
     });
