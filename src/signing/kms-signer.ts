@@ -21,6 +21,8 @@ const PARALLEL_SIGNATURES = 16;
 const ATTEMPTS = 3;
 const CONNECT_MS = 3000;
 const REQUEST_MS = 10_000;
+/** Milliseconds for a call with all its attempts, to the last byte of the answer: the SDK's own limits end with its headers. */
+const CALL_MS = 40_000;
 
 const EXPLANATIONS: Readonly<Record<string, string>> = {
   AccessDeniedException: 'the policy must allow kms:GetPublicKey and kms:Sign on the key',
@@ -31,14 +33,15 @@ const EXPLANATIONS: Readonly<Record<string, string>> = {
   KMSInvalidStateException: 'the key is disabled, pending import or pending deletion',
   CredentialsProviderError: 'no credentials in the standard chain (environment, files, role)',
   TimeoutError: 'no answer in time',
+  AbortError: 'no answer in time',
 };
 
 /** @throws CountersignError `config-invalid` for a key of another kind, `signer-unavailable`. */
-export async function openKmsSigner(location: KmsLocation): Promise<Signer> {
+export async function openKmsSigner(location: KmsLocation, callMs = CALL_MS): Promise<Signer> {
   const client = await createClient(location);
   try {
     const answer = await client
-      .send(new GetPublicKeyCommand({ KeyId: location.key }))
+      .send(new GetPublicKeyCommand({ KeyId: location.key }), { abortSignal: AbortSignal.timeout(callMs) })
       .catch((error: unknown) => {
         throw kmsUnavailable(location.key, error);
       });
@@ -51,7 +54,7 @@ export async function openKmsSigner(location: KmsLocation): Promise<Signer> {
         `KMS key ${location.key} is ${kind} for ${usage ?? 'nothing'}, expected ECC_NIST_P256 for SIGN_VERIFY`,
       );
     }
-    return new KmsSigner(client, arn, publicKey);
+    return new KmsSigner(client, arn, publicKey, callMs);
   } catch (error) {
     client.destroy();
     throw error;
@@ -101,9 +104,11 @@ class KmsSigner implements Signer {
   readonly #client: KMSClient;
   /** The key itself: an alias could mean another one tomorrow. */
   readonly #arn: string;
+  readonly #callMs: number;
   #closed = false;
 
-  constructor(client: KMSClient, arn: string, publicKey: PublicKey) {
+  constructor(client: KMSClient, arn: string, publicKey: PublicKey, callMs: number) {
+    this.#callMs = callMs;
     this.#client = client;
     this.#arn = arn;
     this.publicKey = publicKey;
@@ -129,9 +134,12 @@ class KmsSigner implements Signer {
       MessageType: 'DIGEST',
       SigningAlgorithm: 'ECDSA_SHA_256',
     });
-    const { Signature: signature } = await this.#client.send(command).catch((error: unknown) => {
-      throw kmsUnavailable(this.#arn, error);
-    });
+    const abortSignal = AbortSignal.timeout(this.#callMs);
+    const { Signature: signature } = await this.#client
+      .send(command, { abortSignal })
+      .catch((error: unknown) => {
+        throw kmsUnavailable(this.#arn, error);
+      });
     if (signature === undefined) {
       throw new CountersignError('signer-invalid', `KMS key ${this.#arn}: the answer has no signature`);
     }

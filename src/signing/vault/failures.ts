@@ -52,10 +52,12 @@ function refusal({ status, said }: VaultAnswer, request: string): string {
 
 const CONNECTION: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'nothing listens there (ECONNREFUSED)',
-  ECONNABORTED: 'no answer in time (timeout)',
   ETIMEDOUT: 'no answer in time (timeout)',
   ENOTFOUND: 'its name is not known (ENOTFOUND)',
   ECONNRESET: 'it cut the connection (ECONNRESET)',
+  ERR_ANSWER_TOO_LARGE: 'its answer has no end',
+  ERR_TOO_MANY_REDIRECTS: 'it sends from one address to the next',
+  REDIRECT_TO_PLAIN_HTTP: 'it sends to an address without TLS, where the token would go in the clear',
 };
 
 function connectionFailure(error: unknown): string {

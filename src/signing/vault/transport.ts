@@ -1,8 +1,7 @@
 // Requests to one Vault server, through node-vault. That library reads the environment, switches TLS checks off when a
-// variable says so, and can log what it sends: all of this is shut off here.
-import { Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
+// variable says so, and can log what it sends: all of this is shut off here, and requests go their own way (./http.ts).
 import nodeVault from 'node-vault';
+import { VaultHttp, type HttpRequest } from './http.ts';
 import type { VaultSettings } from './settings.ts';
 
 export interface VaultRequest {
@@ -21,26 +20,19 @@ export interface VaultTransport {
   close(): void;
 }
 
-/** Milliseconds for one request with its answer. */
-export const REQUEST_MS = 15_000;
+/** Milliseconds for one request with its whole answer. */
+const REQUEST_MS = 15_000;
 
-export function openTransport({ address, namespace, ca }: VaultSettings): VaultTransport {
-  const secure = address.startsWith('https:');
-  const httpsAgent = new HttpsAgent({
-    keepAlive: true,
-    rejectUnauthorized: true,
-    ...(ca === undefined ? {} : { ca }),
+export function openTransport(
+  { address, namespace, ca }: Pick<VaultSettings, 'address' | 'namespace' | 'ca'>,
+  requestMs = REQUEST_MS,
+): VaultTransport {
+  const http = new VaultHttp({ requestMs, ...(ca === undefined ? {} : { ca }) });
+  const client = nodeVault({
+    endpoint: address,
+    debug: () => undefined,
+    'request-promise': { defaults: () => (request: HttpRequest) => http.send(request) },
   });
-  const httpAgent = new HttpAgent({ keepAlive: true });
-  if (secure) {
-    // A redirect would be followed with the token: never out of TLS.
-    httpAgent.createConnection = () => {
-      throw Object.assign(new Error('no plain HTTP'), { code: 'REDIRECT_TO_PLAIN_HTTP' });
-    };
-  }
-  // Its types lack what switches TLS checks on for good.
-  const options = { endpoint: address, debug: () => undefined, rpDefaults: { strictSSL: true } };
-  const client = nodeVault(options);
   // Otherwise from VAULT_TOKEN, VAULT_NAMESPACE and VAULT_PREFIX.
   Object.assign(client, { endpoint: address, token: '', namespace: namespace ?? '', pathPrefix: '' });
   return {
@@ -48,15 +40,11 @@ export function openTransport({ address, namespace, ca }: VaultSettings): VaultT
       client.request({
         method,
         path: `/${path}`,
-        timeout: REQUEST_MS,
-        httpAgent,
-        httpsAgent,
         ...(body === undefined ? {} : { json: body }),
         headers: token === undefined ? {} : { 'X-Vault-Token': token },
       }) as Promise<unknown>,
     close: () => {
-      httpAgent.destroy();
-      httpsAgent.destroy();
+      http.close();
     },
   };
 }
