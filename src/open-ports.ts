@@ -88,7 +88,7 @@ export async function openSigners(
       signerPassphrase: () => secrets.nextSignerPassphrase(),
       vaultToken: (file: string | undefined) => secrets.vaultToken(file),
     };
-    const next = await openSigner({ signer: nextSigner }, own, use);
+    const next = await openSigner({ signer: nextSigner }, own, use, 'next-signer');
     const close = async (): Promise<void> => {
       await Promise.all([first.close(), next.close()]);
     };

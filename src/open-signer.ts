@@ -14,6 +14,9 @@ import type { Signer } from './signing/signer.ts';
 import type { VaultLogin, VaultSettings } from './signing/vault/settings.ts';
 import { parseRoot } from './tuf/parse-root.ts';
 
+/** The setting that names a signer. */
+export type SignerName = 'signer' | 'next-signer';
+
 export interface SignerUse {
   readonly clock: Clock;
   /** Key ids that the repository names for its online roles: they choose between the versions of a key. */
@@ -23,7 +26,7 @@ export interface SignerUse {
   /** False when a person has just given the PIN. */
   readonly unattended: boolean;
   /** Given: a signer that is not available now is opened later, and this is told why (./signing/late-signer.ts). */
-  readonly waiting?: (reason: CountersignError) => void;
+  readonly waiting?: (reason: CountersignError, setting: SignerName) => void;
 }
 
 /** The secrets of one signer. */
@@ -36,9 +39,18 @@ export function openSigner(
   { signer }: Pick<Config, 'signer'>,
   secrets: SignerSecrets,
   use: SignerUse,
+  setting: SignerName = 'signer',
 ): Promise<Signer> {
+  const { waiting, clock } = use;
   const open = (): Promise<Signer> => openNow(signer, secrets, use);
-  return use.waiting === undefined ? open() : openNowOrLater(open, use.waiting);
+  if (waiting === undefined) return open();
+  return openNowOrLater(
+    open,
+    (reason) => {
+      waiting(reason, setting);
+    },
+    clock,
+  );
 }
 
 async function openNow(signer: SignerSetting, secrets: SignerSecrets, use: SignerUse): Promise<Signer> {

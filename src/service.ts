@@ -71,8 +71,10 @@ async function start(config: Config, secrets: Secrets, runtime: Runtime, opened:
     warn: (message) => {
       log.warn(message);
     },
-    waiting: ({ code, message }) => {
-      log.error({ code }, `publication waits for its signer: ${message}`);
+    waiting: ({ code, message }, setting) => {
+      const waits =
+        setting === 'signer' ? 'publication waits for its signer' : 'next-signer does not sign yet';
+      log.error({ code }, `${waits}: ${message}`);
     },
   });
   opened.push(signers);

@@ -15,7 +15,7 @@ import type { Targets } from '../tuf/metadata.ts';
 import { parseTargets } from '../tuf/parse-targets.ts';
 import { verifyEnvelope, type RoleTrust } from '../tuf/threshold.ts';
 import type { Published } from './commit.ts';
-import { signersNamedBy, type Signers } from './signers.ts';
+import { reachedKeyids, signersNamedBy, type Signers } from './signers.ts';
 import { checkNextLayout, nextRebinStep, type RebinStep } from './rebin.ts';
 import { loadSnapshot, offlineRoles, type OfflineRoles } from './verified-reads.ts';
 
@@ -121,12 +121,11 @@ function checkRoots({ roots }: VerifiedBundle, published: number, trustedRoot: s
 
 /** This process must be able to sign every online role afterwards. */
 function checkSigners(signers: Signers, after: OfflineRoles): void {
-  const own = [signers.signer, signers.nextSigner].flatMap((signer) => signer?.keyid ?? []);
   for (const [role, trust] of onlineTrust(after)) {
     if (signersNamedBy(signers, trust).length > 0) continue;
     throw new CountersignError(
       'key-mismatch',
-      `the service has key ${own.join(' and ')}; in the bundle ${role} is signed by ${trust.keyids.join(' or ')}`,
+      `the service has key ${reachedKeyids(signers).join(' and ')}; in the bundle ${role} is signed by ${trust.keyids.join(' or ')}`,
     );
   }
 }

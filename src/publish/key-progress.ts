@@ -1,5 +1,16 @@
 // How far the new online key has come: which bins bear its signature already.
 import type { BinState, BinVersion } from '../ledger/ledger.ts';
+import { isReached } from '../signing/late-signer.ts';
+import type { Signer } from '../signing/signer.ts';
+
+/** That of the signer that is to replace the other one; undefined while there is none, or none that was reached. */
+export function keyProgress(
+  nextSigner: Signer | undefined,
+  bins: readonly BinState[],
+): KeyProgress | undefined {
+  if (nextSigner === undefined || !isReached(nextSigner)) return undefined;
+  return new KeyProgress(bins, nextSigner.keyid);
+}
 
 export class KeyProgress {
   readonly keyid: string;

@@ -7,7 +7,7 @@ import type { Metrics } from '../lib/metrics.ts';
 import { parseExpires } from '../tuf/lifetimes.ts';
 import type { Lease } from '../ledger/ledger.ts';
 import { AlteredBins } from './altered-bins.ts';
-import { KeyProgress } from './key-progress.ts';
+import { keyProgress } from './key-progress.ts';
 import { auditLog } from './key-use.ts';
 import { checkStillHeld, LEASE_TTL_MS, takeLease, type LeaseTaker } from './lease.ts';
 import { readPublicState } from './public-state.ts';
@@ -38,7 +38,7 @@ export class Publisher {
   #role: PublisherStatus['role'] = 'starting';
   #problem: Problem | undefined;
   #term: Term | undefined;
-  /** What another process published, while this one stands by. */
+  /** What is public, while this process stands by or has not come to publish. */
   #observed: Pick<Term, 'published' | 'renewals' | 'nextKey'> | undefined;
   #last: PublisherStatus['lastPublication'];
   #loop: Promise<void> | undefined;
@@ -89,7 +89,7 @@ export class Publisher {
       } catch (error) {
         this.#note(error);
         if (error instanceof FatalError) break;
-        if (this.#role === 'standby') await this.#observe();
+        if (this.#role === 'standby' || this.#term === undefined) await this.#observe();
         // Standing by is no failure: the first one after a take-over is not to pay for it.
         const standsBy = hasCode(error, 'lease-lost');
         await this.#ports.clock.sleep(standsBy ? LEASE_TTL_MS / 6 : pauseMs, this.#stopping.signal);
@@ -107,6 +107,7 @@ export class Publisher {
       const recorded = auditLog(this.#ports.log, this.#ports.metrics);
       this.#term = await Term.begin({ ...this.#ports, altered: this.#altered, recorded }, lease);
       this.#enter('publishing', undefined);
+      this.#measureExpiry(this.#term);
       while (!this.#stopping.signal.aborted && !over.signal.aborted) {
         this.#woken = new AbortController();
         const report = await this.#term.publish();
@@ -130,7 +131,7 @@ export class Publisher {
     }
   }
 
-  /** Looks at what the other process has published, so that this one can say how fresh it is. */
+  /** Looks at what is public without publishing, so that this process can say how fresh it is. */
   async #observe(): Promise<void> {
     const { history, store, settings, log, nextSigner } = this.#ports;
     try {
@@ -138,8 +139,9 @@ export class Publisher {
       if (head !== undefined && head.snapshot === this.#observed?.published.snapshot.version) return;
       const { published, bins } = await readPublicState(history, store);
       const renewals = new RenewalTable(bins, settings.lifetimes.binMs);
-      const nextKey = nextSigner && new KeyProgress(bins, nextSigner.keyid);
+      const nextKey = keyProgress(nextSigner, bins);
       this.#observed = { published, renewals, nextKey };
+      this.#measureExpiry(this.#observed);
     } catch (error) {
       // The publisher's own affair: it has read the same, and says what is wrong.
       log.debug({ err: messageOf(error) }, 'what is public could not be read while standing by');
@@ -199,6 +201,15 @@ export class Publisher {
     this.#ports.metrics.publisherActive.set(role === 'publishing' ? 1 : 0);
   }
 
+  /** Also of what others have published: an alert on what expires must not wait for a publication of this process. */
+  #measureExpiry(known: Pick<Term, 'published' | 'renewals'>): void {
+    const { timestamp, snapshot, earliestBinExpires } = describePublished(known);
+    const { expirySeconds } = this.#ports.metrics;
+    expirySeconds.set({ role: 'timestamp' }, timestamp.expires / 1000);
+    expirySeconds.set({ role: 'snapshot' }, snapshot.expires / 1000);
+    expirySeconds.set({ role: 'bin' }, earliestBinExpires / 1000);
+  }
+
   #report({ plan, events, startedAt, durationMs }: PublicationReport): void {
     const { metrics, log, waiter, clock } = this.#ports;
     waiter.settled(events.map(({ id }) => id));
@@ -223,10 +234,7 @@ export class Publisher {
     for (const role of ['snapshot', 'timestamp'] as const) metrics.signatures.inc({ role }, keys);
     metrics.binsSigned.inc({ reason: 'event' }, touched.size);
     metrics.binsSigned.inc({ reason: 'renewal' }, Math.max(0, intent.bins.length - touched.size));
-    for (const role of ['timestamp', 'snapshot'] as const) {
-      metrics.expirySeconds.set({ role }, parseExpires(intent.expires[role]) / 1000);
-    }
-    metrics.expirySeconds.set({ role: 'bin' }, (this.#term?.renewals.earliestExpiry ?? 0) / 1000);
+    if (this.#term !== undefined) this.#measureExpiry(this.#term);
     metrics.alteredBins.set(this.#altered.size);
     log.info(
       { snapshot: intent.snapshot, events: events.length, rejected, bins: intent.bins.length, durationMs },

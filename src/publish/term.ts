@@ -13,10 +13,11 @@ import { commit, type CommitPorts, type Published } from './commit.ts';
 import { checkNothingForeign } from './foreign-objects.ts';
 import { ImportDesk } from './import-desk.ts';
 import { completeImport, planImport } from './import-publication.ts';
-import { KeyProgress } from './key-progress.ts';
+import { keyProgress, type KeyProgress } from './key-progress.ts';
 import { told } from './key-use.ts';
 import { RECONCILE } from './ledger-behind.ts';
 import { plan, type Plan } from './plan.ts';
+import { isReached } from '../signing/late-signer.ts';
 import type { BacksignDesk } from './prepared-files.ts';
 import { readPublicState } from './public-state.ts';
 import { checkRoom, completePreparation, rebinSources } from './rebin-publication.ts';
@@ -24,7 +25,7 @@ import { overwritingStore } from './overwriting-store.ts';
 import { recover } from './recover.ts';
 import { RenewalTable } from './renewals.ts';
 import type { PublishSettings } from './settings.ts';
-import { signersNamedBy, type Signers } from './signers.ts';
+import { reachedKeyids, signersNamedBy, type Signers } from './signers.ts';
 import type { OfflineRoles } from './verified-reads.ts';
 
 /** Milliseconds that the clock may be behind the last publication: a correction by NTP, not a wrong clock. */
@@ -57,7 +58,7 @@ export class Term {
   readonly #lease: Lease;
   readonly #desk: ImportDesk;
   renewals: RenewalTable;
-  /** Present while a key is being replaced. */
+  /** Present while a key is being replaced, once it was reached. */
   nextKey: KeyProgress | undefined;
   #head: Head;
   #published: Published;
@@ -82,7 +83,7 @@ export class Term {
     this.#head = head;
     this.#published = published;
     this.renewals = new RenewalTable(bins, ports.settings.lifetimes.binMs, ports.settings.minIntervalMs);
-    this.nextKey = ports.nextSigner && new KeyProgress(bins, ports.nextSigner.keyid);
+    this.nextKey = keyProgress(ports.nextSigner, bins);
   }
 
   /**
@@ -132,7 +133,11 @@ export class Term {
    */
   async publish(): Promise<PublicationReport | undefined> {
     const now = this.#time();
-    const orders = await this.#ports.ledger.openOrders();
+    const { ledger, history, nextSigner } = this.#ports;
+    if (this.nextKey === undefined && nextSigner !== undefined && isReached(nextSigner)) {
+      this.nextKey = keyProgress(nextSigner, await history.bins(this.#published.snapshot.layout));
+    }
+    const orders = await ledger.openOrders();
     const left = this.#prepared;
     this.#prepared = false;
     for (const order of orders.filter(left ? isCompromise : isImport)) {
@@ -229,7 +234,7 @@ export class Term {
     const { published, bins } = await readPublicState(history, store);
     this.#published = published;
     this.renewals = new RenewalTable(bins, settings.lifetimes.binMs, settings.minIntervalMs);
-    this.nextKey = nextSigner && new KeyProgress(bins, nextSigner.keyid);
+    this.nextKey = keyProgress(nextSigner, bins);
   }
 
   /** Adds files that were prepared for the oldest order to back-sign; every other turn is left to everything else. */
@@ -326,10 +331,9 @@ export function checkSigner(
     ['every bin', binTrust, bins.version],
   ] as const) {
     if (signersNamedBy(signers, trust).length > 0 && trust.threshold === 1) continue;
-    const { signer, nextSigner } = signers;
     throw new CountersignError(
       'key-mismatch',
-      `the signer has key ${signer.keyid}${nextSigner === undefined ? '' : ` and the next one ${nextSigner.keyid}`}; for ` +
+      `the signer has key ${reachedKeyids(signers).join(' and the next one ')}; for ` +
         `${role}, ${role === 'every bin' ? 'bins' : 'root'} version ${version} names ${trust.keyids.join(', ')} with ` +
         `threshold ${trust.threshold}`,
     );

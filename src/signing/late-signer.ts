@@ -1,9 +1,13 @@
 // A signer that was not there when the service started. Asking for its key says so (`signer-unavailable`) and begins
-// the next try, so that the publisher's own pauses are the pauses between tries: it waits, says why, and goes on by
-// itself, while events are accepted all the time.
-import { hasCode, type CountersignError } from '../lib/errors.ts';
+// the next try, unless one was made just now: the publisher waits, says why, and goes on by itself, while events are
+// accepted all the time. Where another key suffices, nobody waits (../publish/signers.ts).
+import type { Clock } from '../lib/clock.ts';
+import { CountersignError, hasCode } from '../lib/errors.ts';
 import type { PublicKey } from '../tuf/metadata.ts';
 import type { Signer } from './signer.ts';
+
+/** Milliseconds from the end of a try that failed to the next one, at least. */
+const PAUSE_MS = 1000;
 
 /**
  * Opens a signer now, or later when it is not available now.
@@ -13,37 +17,45 @@ import type { Signer } from './signer.ts';
 export async function openNowOrLater(
   open: () => Promise<Signer>,
   waiting: (reason: CountersignError) => void,
+  clock: Pick<Clock, 'sleep'>,
 ): Promise<Signer> {
   try {
     return await open();
   } catch (error) {
     if (!hasCode(error, 'signer-unavailable')) throw error;
     waiting(error);
-    return new LateSigner(open, error);
+    return new LateSigner(open, error, clock);
+  }
+}
+
+/** False for a signer that was not reached yet, and so has no key. */
+export function isReached(signer: Signer): boolean {
+  try {
+    return signer.keyid !== '';
+  } catch (error) {
+    if (error instanceof CountersignError) return false;
+    throw error;
   }
 }
 
 /** True when both are known to have one key. */
 export function isSameKey(one: Signer, other: Signer): boolean {
-  try {
-    return one.keyid === other.keyid;
-  } catch (error) {
-    // Not reached yet. Two signatures of one key in a file do not verify: nothing would be written.
-    if (hasCode(error, 'signer-unavailable')) return false;
-    throw error;
-  }
+  // While one is not reached nobody knows. Two signatures of one key in a file do not verify: nothing would be written.
+  return isReached(one) && isReached(other) && one.keyid === other.keyid;
 }
 
 class LateSigner implements Signer {
   readonly #open: () => Promise<Signer>;
+  readonly #clock: Pick<Clock, 'sleep'>;
+  readonly #closing = new AbortController();
   #signer: Signer | undefined;
   #opening: Promise<void> | undefined;
   #problem: unknown;
-  #closed = false;
 
-  constructor(open: () => Promise<Signer>, problem: CountersignError) {
+  constructor(open: () => Promise<Signer>, problem: CountersignError, clock: Pick<Clock, 'sleep'>) {
     this.#open = open;
     this.#problem = problem;
+    this.#clock = clock;
   }
 
   get keyid(): string {
@@ -59,15 +71,14 @@ class LateSigner implements Signer {
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#closing.abort();
     await this.#opening;
     await this.#signer?.close();
   }
 
   #opened(): Signer {
     if (this.#signer !== undefined) return this.#signer;
-    // Another reason than `signer-unavailable`, a refused PIN above all, is not tried again.
-    if (hasCode(this.#problem, 'signer-unavailable') && !this.#closed) this.#opening ??= this.#try();
+    if (mayPass(this.#problem) && !this.#closing.signal.aborted) this.#opening ??= this.#try();
     throw this.#problem;
   }
 
@@ -76,7 +87,13 @@ class LateSigner implements Signer {
       this.#signer = await this.#open();
     } catch (error) {
       this.#problem = error;
+      await this.#clock.sleep(PAUSE_MS, this.#closing.signal);
     }
     this.#opening = undefined;
   }
+}
+
+/** What is away may be back: the key service, or the ledger that is asked which key is trusted. A refused PIN stays one. */
+function mayPass(problem: unknown): boolean {
+  return problem instanceof CountersignError && problem.kind === 'unavailable';
 }

@@ -5,7 +5,7 @@ import { onTestFinished } from 'vitest';
 import type { EventState } from '../../src/ledger/ledger.ts';
 import type { Clock } from '../../src/lib/clock.ts';
 import { systemClock } from '../../src/lib/clock.ts';
-import { createMetrics } from '../../src/lib/metrics.ts';
+import { createMetrics, type Metrics } from '../../src/lib/metrics.ts';
 import { Publisher } from '../../src/publish/publisher.ts';
 import type { PublisherStatus } from '../../src/publish/status.ts';
 import { PublicationWaiter } from '../../src/publish/waiter.ts';
@@ -23,6 +23,7 @@ export interface PublisherProcess {
   readonly publisher: Publisher;
   readonly waiter: PublicationWaiter;
   readonly log: readonly LogLine[];
+  readonly metrics: Metrics;
 }
 
 type Ports = TestRepository<ObjectStore>['ports'];
@@ -48,18 +49,19 @@ export function startPublisher(shared: Ports, options: ProcessOptions): Publishe
   const { clock, holder, isGone = () => false } = options;
   const ports = { ...shared, ...options.ports };
   const waiter = new PublicationWaiter(ports.history, clock);
+  const metrics = createMetrics();
   const publisher = new Publisher({
     ...ports,
     clock,
     holder,
     isGone,
     log: pino({ base: null }, sink),
-    metrics: createMetrics(),
+    metrics,
     waiter,
   });
   publisher.start();
   onTestFinished(() => publisher.stop());
-  return { publisher, waiter, log: lines };
+  return { publisher, waiter, log: lines, metrics };
 }
 
 /** Resolves once `condition` holds, looked at every few milliseconds; fails the test after `timeoutMs` of real time. */
