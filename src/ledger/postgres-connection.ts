@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import pg from 'pg';
 import type { Clock } from '../lib/clock.ts';
 import { CountersignError, messageOf } from '../lib/errors.ts';
-import { connectionGoesOn, ledgerError } from './postgres-errors.ts';
+import { connectionGoesOn, ledgerError, StandbyError } from './postgres-errors.ts';
 import { postgresUri, type PostgresAccess, type PostgresServer } from './postgres-location.ts';
 
 /** Connections for writing and for reading, apart: readers of long histories cannot cost the publisher its lease. */
@@ -121,10 +121,7 @@ export class PostgresConnection {
     // Several statements in one message have several results, which the types of the driver do not know.
     const begun = (await client.query(begin)) as unknown as pg.QueryResult<{ standby: boolean }>[];
     if (begun[1]?.rows[0]?.standby !== false) {
-      throw new CountersignError(
-        'ledger-unavailable',
-        `ledger ${this.uri} is a read-only standby (25006): the address must lead to the primary server`,
-      );
+      throw new StandbyError(this.uri);
     }
     const result = await work(async (text, values = []) => {
       const { rows, rowCount } = await client.query(text, [...values]);

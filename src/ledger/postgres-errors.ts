@@ -7,6 +7,8 @@ const FAULTY_STATEMENT = /^(?:21|22|23|42)/;
 /** Rights are granted, tables restored, by an operator: the statement was right. */
 const RIGHTS = '42501';
 const TABLE_MISSING = /^(?:42P01|3F000|42703)$/;
+/** A standby, or a server that was made read-only when another one was promoted. */
+const READ_ONLY = '25006';
 const DAMAGED = /^XX00[12]$/;
 
 /** @returns `error` itself when it is one of ours or no error of the database. */
@@ -27,10 +29,24 @@ export function ledgerError(uri: string, error: unknown): unknown {
   return new CountersignError('ledger-unavailable', message, options);
 }
 
-/** True when the server refused a statement and the connection goes on; false when it is to be thrown away. */
+/**
+ * True when the server refused a statement and the connection goes on; false when it is to be thrown away: also one that
+ * leads to a server which takes no writes, for the address may lead to the primary by now.
+ */
 export function connectionGoesOn(error: unknown): boolean {
-  if (error instanceof CountersignError) return true;
+  if (error instanceof CountersignError) return !(error instanceof StandbyError);
+  if (sqlState(error) === READ_ONLY) return false;
   return error instanceof pg.DatabaseError && error.severity === 'ERROR';
+}
+
+/** The address leads to a server that takes no writes. */
+export class StandbyError extends CountersignError {
+  constructor(uri: string) {
+    super(
+      'ledger-unavailable',
+      `ledger ${uri} is a read-only standby (${READ_ONLY}): the address must lead to the primary server`,
+    );
+  }
 }
 
 function sqlState(error: unknown): string | undefined {

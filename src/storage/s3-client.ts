@@ -26,6 +26,7 @@ export async function createS3Client(location: S3Location, limits: S3Limits): Pr
     requestHandler: {
       connectionTimeout: limits.connectMs,
       requestTimeout: limits.attemptMs,
+      ...(limits.silenceMs === undefined ? {} : { socketTimeout: limits.silenceMs }),
       throwOnRequestTimeout: true,
       httpAgent: agent,
       httpsAgent: agent,

@@ -10,7 +10,7 @@ import { storeUnavailable } from './durable-file.ts';
 import type { LargeObjects } from './large-objects.ts';
 import { checkName } from './object-name.ts';
 import { createS3Client } from './s3-client.ts';
-import { DEFAULT_S3_LIMITS } from './s3-limits.ts';
+import { DEFAULT_S3_LIMITS, type S3Limits } from './s3-limits.ts';
 import type { S3Location } from './s3-location.ts';
 import { S3Objects } from './s3-objects.ts';
 import { Retry } from './s3-retry.ts';
@@ -18,6 +18,11 @@ import { keyPrefix, type S3Runtime } from './s3-store.ts';
 
 /** Milliseconds for one attempt: 5 GB, the most that S3 takes in one request, at 12 Mbit/s. */
 const ATTEMPT_MS = 3_600_000;
+
+/**
+ * Milliseconds in which nothing moves. Whoever reads counts too: what is not taken from the socket for so long is given up.
+ */
+const SILENCE_MS = 60_000;
 
 /**
  * Opens the large objects below the location's prefix. `spool`: a local directory, of which what earlier processes left
@@ -28,8 +33,9 @@ export async function openS3LargeObjects(
   location: S3Location,
   spool: string,
   { clock, random }: S3Runtime,
+  given: Partial<S3Limits> = {},
 ): Promise<LargeObjects> {
-  const limits = { ...DEFAULT_S3_LIMITS, attemptMs: ATTEMPT_MS };
+  const limits = { ...DEFAULT_S3_LIMITS, attemptMs: ATTEMPT_MS, silenceMs: SILENCE_MS, ...given };
   try {
     await rm(spool, { recursive: true, force: true });
     await mkdir(spool, { recursive: true });

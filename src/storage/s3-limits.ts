@@ -5,6 +5,8 @@ export interface S3Limits {
   readonly connectMs: number;
   /** Milliseconds for one attempt of a request, from its start to the last byte of the answer. */
   readonly attemptMs: number;
+  /** Milliseconds in which no byte moves in either direction, where an attempt may take much longer. */
+  readonly silenceMs?: number;
   /** Attempts of one call, the first included. */
   readonly attempts: number;
   /** Milliseconds before the second attempt, at most; doubles with each further one. */

@@ -113,7 +113,8 @@ export class S3Objects {
   }
 
   /**
-   * The body of an object as it comes: cut off, it ends in an error and is not asked for again.
+   * The body of an object as it comes: cut off or silent for too long (`silenceMs`), it ends in an error and is not asked
+   * for again.
    * @throws CountersignError `not-found`, `store-unavailable`.
    */
   async open(key: string): Promise<AsyncIterable<Uint8Array>> {
@@ -137,15 +138,23 @@ export class S3Objects {
   async putFile(key: string, file: string, request: Omit<PutRequest, 'expected'>): Promise<void> {
     const { size } = await stat(file);
     await this.#try('write', key, async (abortSignal) => {
+      const body = createReadStream(file);
+      // A file that cannot be read lets the request fall silent, which ends it; unheard, its error would end the process.
+      body.on('error', () => undefined);
       const command = new PutObjectCommand({
         Bucket: this.#bucket,
         Key: key,
-        Body: createReadStream(file),
+        Body: body,
         ContentLength: size,
         ContentType: request.contentType,
         CacheControl: request.cacheControl,
       });
-      await this.#client.send(command, { abortSignal });
+      try {
+        await this.#client.send(command, { abortSignal });
+      } finally {
+        // Of a request that failed the SDK leaves it open, and the disk would keep the file after it was removed.
+        body.destroy();
+      }
     });
   }
 

@@ -21,7 +21,10 @@ type Flaw =
   | 'other ETag on reads'
   | 'stale listing'
   | 'keeps removed objects'
-  | 'plus is a space';
+  | 'plus is a space'
+  | 'no right to remove'
+  /** The first write of an object that is replaced later is carried out, and answered with 500. */
+  | 'loses an answer';
 
 beforeAll(() => {
   Object.assign(process.env, { AWS_ACCESS_KEY_ID: 'x', AWS_SECRET_ACCESS_KEY: 'x' });
@@ -55,6 +58,19 @@ test('a server without a flaw is taken, and only the probes of the dead are remo
   const names: string[] = [];
   for await (const { name } of store.list('')) names.push(name);
   expect(names).toEqual(['metadata/1.root.json']);
+});
+
+test('one that forbids to remove is not said to keep what was removed', async () => {
+  const { open } = await miniS3('no right to remove');
+  await expect(open()).rejects.toMatchObject({
+    code: 'store-unavailable',
+    message: expect.stringMatching(/cannot remove .*AccessDenied \(403\).*s3:DeleteObject/) as string,
+  });
+});
+
+test('one whose answer to a write was lost is not said to hold what nobody has written', async () => {
+  const { open } = await miniS3('loses an answer');
+  await open();
 });
 
 test('to read, nothing is written', async () => {
@@ -103,8 +119,15 @@ async function miniS3(flaw: Flaw) {
       }
       // Between check and write the other requests get their turn.
       if (flaw === 'checks, then writes') await systemClock.sleep(20);
+      const isFirst = !objects.has(name);
       objects.set(name, { bytes, modified: wall() });
+      if (flaw === 'loses an answer' && isFirst && name.endsWith('/moving.json')) {
+        refuse(500, 'InternalError');
+        return;
+      }
       response.writeHead(200, { etag: etag(bytes) }).end();
+    } else if (request.method === 'DELETE' && flaw === 'no right to remove') {
+      refuse(403, 'AccessDenied');
     } else if (request.method === 'DELETE') {
       if (flaw !== 'keeps removed objects') objects.delete(name);
       response.writeHead(204).end();
