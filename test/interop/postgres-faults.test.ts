@@ -1,6 +1,8 @@
 // What a server, a network and a pooler do to a PostgreSQL ledger: nothing that was answered is lost, nothing hangs, and
 // every failure is ledger-unavailable with its reason.
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { systemClock } from '../../src/lib/clock.ts';
 import { copyLedger } from '../../src/ledger/copy-ledger.ts';
 import type { LedgerWatcher } from '../../src/ledger/ledger.ts';
@@ -43,6 +45,39 @@ function counting(): LedgerWatcher & { counts: { appended: number; finished: num
     appended: () => void (counts.appended += 1),
     finished: () => void (counts.finished += 1),
   };
+}
+
+/** An address that leads to one server and then to another, as a name does after a failover. */
+async function movableAddress(first: number): Promise<{
+  readonly port: number;
+  leadTo(port: number): void;
+  /** Ends all connections. */
+  cut(): void;
+}> {
+  let target = first;
+  const sockets = new Set<Socket>();
+  const forwarder = createServer((incoming) => {
+    const outgoing = connect(target, '127.0.0.1');
+    for (const socket of [incoming, outgoing]) {
+      sockets.add(socket);
+      socket.on('error', () => undefined);
+      socket.on('close', () => {
+        incoming.destroy();
+        outgoing.destroy();
+        sockets.delete(socket);
+      });
+    }
+    incoming.pipe(outgoing).pipe(incoming);
+  }).listen(0, '127.0.0.1');
+  await once(forwarder, 'listening');
+  const cut = (): void => {
+    for (const socket of sockets) socket.destroy();
+  };
+  onTestFinished(() => {
+    cut();
+    forwarder.close();
+  });
+  return { port: (forwarder.address() as AddressInfo).port, leadTo: (port) => (target = port), cut };
 }
 
 const cutAll = () =>
@@ -243,7 +278,40 @@ describe('a server that goes away', () => {
     await ledger.head().catch(() => undefined);
     const error = await refused('ledger-unavailable', ledger.append([event('a')], 1));
     expect(error.message).toContain('25006');
+    // Its connections would stay read-only: they are not used again.
+    await server.sql('postgres', `ALTER DATABASE ${location.database} RESET default_transaction_read_only`);
+    expect(await ledger.append([event('a')], 1)).toMatchObject([{ id: 'a' }]);
   });
+
+  test(
+    'an address that led to a standby for a moment is asked anew: a connection to it is not kept',
+    { timeout: 60_000 },
+    async () => {
+      const other = await startPostgres();
+      onTestFinished(() => other.stop());
+      await (await open()).head();
+      const copy = await other.createDatabase(location.database);
+      await (await openPostgresLedger(other.access(copy))).close();
+      await other.restart('standby');
+      const name = await movableAddress(other.port);
+      const early = await refused('ledger-unavailable', open({ ...location, port: name.port }));
+      expect(early.message).toContain('standby (25006)');
+      name.leadTo(server.port);
+      const ledger = await open({ ...location, port: name.port });
+      expect(await ledger.append([event('before')], 1)).toHaveLength(1);
+      name.leadTo(other.port);
+      name.cut();
+      for (const call of [() => ledger.head(), () => ledger.append([event('after')], 2)]) {
+        await eventually('the standby is named', async () =>
+          (await refused('ledger-unavailable', call())).message.includes('standby (25006)'),
+        );
+      }
+      // Connections to the standby are left alone: nobody but us can end them.
+      name.leadTo(server.port);
+      expect(await ledger.head()).toBeUndefined();
+      expect(await ledger.append([event('after')], 2)).toHaveLength(1);
+    },
+  );
 
   test(
     'a standby is unavailable, for reading too: what it says may be old',
