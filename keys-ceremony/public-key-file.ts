@@ -56,7 +56,8 @@ export function parseOnlinePublicKey(bytes: Uint8Array, where: string): PublicPa
       const { keyid, key } = parseHolderPublicKey(bytes, where);
       return { keyid, key };
     }
-    onlyFields(map, where, ['file', 'keyid', 'key']);
+    // Where the key is: `file`, or `signer` for one in a key service or on a token.
+    onlyFields(map, where, ['file', 'signer', 'keyid', 'key']);
     return readPublicPart(map, where);
   });
 }
