@@ -1,4 +1,6 @@
 // countersign-ceremony status, abort.
+import { lstat } from 'node:fs/promises';
+import path from 'node:path';
 import type { Command } from 'commander';
 import { CountersignError } from '../../src/lib/errors.ts';
 import { FILES } from '../ceremony-folder.ts';
@@ -66,10 +68,23 @@ Examples:
 /** A folder that cannot be understood is a reason to abort, not a hindrance. */
 async function nameOf(folder: string): Promise<string> {
   await refuseAborted(folder);
+  await refuseOtherFolder(folder);
   try {
     return (await loadCeremony(folder)).plan.ceremony;
   } catch (error) {
     if (error instanceof CountersignError) return 'unreadable';
     throw error;
   }
+}
+
+/** Whoever mistypes the name of the folder must not go away and think that the ceremony is over. */
+async function refuseOtherFolder(folder: string): Promise<void> {
+  for (const name of Object.values(FILES)) {
+    // Of whatever kind: a link in the place of the plan is a reason to abort.
+    if (await lstat(path.join(folder, name)).catch(() => undefined)) return;
+  }
+  throw new CountersignError(
+    'ceremony-file-missing',
+    `nothing is aborted: ${folder} is not the folder of a ceremony, it has no ${FILES.plan}; give the right one with --folder`,
+  );
 }

@@ -1,11 +1,30 @@
 // What tired people and worn-out sticks do to a ceremony: a mistyped name, a medium that is not mounted, a file of another
 // ceremony, a copy that ended too early. Each makes no difference, or is refused with what to do about it.
+import { readdir, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { runInProcess } from '../support/cli-command.ts';
 import { foundCeremony } from '../support/ceremony-people.ts';
 import { fakeTransit } from '../support/fake-transit.ts';
+import { heldCeremony, type HeldCeremony } from '../support/held-ceremony.ts';
 import { tempDir } from '../support/temp-dir.ts';
+
+/** Runs a command that must be refused: code and message. */
+async function refused(
+  held: HeldCeremony,
+  args: readonly string[],
+  folder = held.folder,
+): Promise<{ code: string; message: string }> {
+  const { status, stdout } = await held.run([...args, '--json'], [], folder);
+  expect(status, stdout).not.toBe(0);
+  return (JSON.parse(stdout) as { error: { code: string; message: string } }).error;
+}
+
+async function ok(held: HeldCeremony, args: readonly string[], folder = held.folder): Promise<string> {
+  const { status, stdout, stderr } = await held.run(args, [], folder);
+  expect(status, stderr).toBe(0);
+  return stdout;
+}
 
 test('the public key of a service whose key is in Vault is what "key show --json" prints', async () => {
   const service = await fakeTransit(1);
@@ -17,4 +36,19 @@ test('the public key of a service whose key is in Vault is what "key show --json
   await office.write('online-1.pub.json', shown.out);
   const { findings } = await office.ask('plan', 'check');
   expect(findings).toEqual([]);
+});
+
+test('abort in a folder with a mistyped name aborts nothing, and says so', async () => {
+  const held = await heldCeremony(await tempDir());
+  const place = await tempDir();
+  for (const folder of [join(place, '2027-renwal'), place]) {
+    const { code, message } = await refused(held, ['abort', '--reason', 'x', '--folder', folder]);
+    expect(code).toBe('ceremony-file-missing');
+    expect(message).toContain(`nothing is aborted: ${folder} is not the folder of a ceremony`);
+  }
+  expect(await readdir(place)).toEqual([]);
+  // A plan that nobody can read is a reason to abort.
+  await rm(join(held.folder, 'plan.yaml'));
+  await symlink('/etc/hostname', join(held.folder, 'plan.yaml'));
+  await ok(held, ['abort', '--reason', 'the plan was exchanged']);
 });
