@@ -6,7 +6,8 @@ import { Decrypter, Encrypter } from 'age-encryption';
 import { equalBytes, sha256Hex } from '../src/lib/bytes.ts';
 import { CountersignError } from '../src/lib/errors.ts';
 import { DEFAULT_WORK_FACTOR } from '../src/lib/passphrase-file.ts';
-import { parseBundle, verifyBundle } from '../src/tuf/bundle.ts';
+import { verifyBundle } from '../src/tuf/bundle.ts';
+import { readBundleFile } from './bundle-file.ts';
 import type { Ceremony } from './ceremony.ts';
 import { FILES, MAX_BYTES, readRegularFile, readRequired } from './ceremony-folder.ts';
 import { tarOf, type TarFile } from './tar.ts';
@@ -77,13 +78,14 @@ export async function encryptArchive(
 /**
  * What the service needs, and nothing else: the bundle, the public part of its key, and their checksums.
  * @param now milliseconds since the epoch: an expired bundle is of no use to the service.
- * @throws CountersignError `ceremony-file-missing` before `bundle` has run; `bundle-invalid`.
+ * @throws CountersignError `ceremony-file-missing` before `bundle` has run; `bundle-invalid`; `ceremony-mismatch` for the
+ *   bundle of another ceremony.
  */
 export async function onlinePart(ceremony: Ceremony, now: number): Promise<ReadonlyMap<string, Buffer>> {
   const { folder, plan } = ceremony;
-  const bundle = await readRequired(folder, FILES.bundle, MAX_BYTES.bundle);
-  await verifyBundle(parseBundle(bundle), now);
-  const files = new Map<string, Buffer>([[FILES.bundle, bundle]]);
+  const { bytes: bytesOfBundle, bundle } = await readBundleFile(ceremony);
+  await verifyBundle(bundle, now);
+  const files = new Map<string, Buffer>([[FILES.bundle, bytesOfBundle]]);
   for (const name of plan.online) {
     files.set(path.posix.basename(name), await readRequired(folder, name, MAX_BYTES.publicKey));
   }

@@ -1,13 +1,14 @@
 // What the record of a ceremony says, before it is laid out: everything follows from the folder, so that each computer
 // that has the folder prints the same record, today and years later.
 import { sha256Hex } from '../src/lib/bytes.ts';
-import { parseBundle, verifyBundle, type VerifiedBundle } from '../src/tuf/bundle.ts';
+import { verifyBundle, type VerifiedBundle } from '../src/tuf/bundle.ts';
 import { binsTrust } from '../src/tuf/delegations.ts';
 import { formatExpires } from '../src/tuf/lifetimes.ts';
 import { METADATA_PREFIX, versionedName } from '../src/tuf/layout.ts';
 import type { PublicKey } from '../src/tuf/metadata.ts';
+import { readBundleFile } from './bundle-file.ts';
 import { payloadOf, proposalSource } from './ceremony.ts';
-import { FILES, MAX_BYTES, readRequired } from './ceremony-folder.ts';
+import { MAX_BYTES, readRequired } from './ceremony-folder.ts';
 import { describeChanges } from './describe-changes.ts';
 import { filesBelow } from './export.ts';
 import { loadCeremony } from './load-ceremony.ts';
@@ -86,9 +87,9 @@ const NOT_LISTED = /^(?:transcript\.|record\.(?:html|txt)$|attestations\/)/;
 export async function collectRecord(folder: string): Promise<CeremonyRecord> {
   const ceremony = await loadCeremony(folder);
   const payload = payloadOf(ceremony);
-  const bundleBytes = await readRequired(folder, FILES.bundle, MAX_BYTES.bundle);
+  const { bytes: bundleBytes, bundle } = await readBundleFile(ceremony);
   // Time 0: a record may be printed again when everything in it has long expired.
-  const verified = await verifyBundle(parseBundle(bundleBytes), 0);
+  const verified = await verifyBundle(bundle, 0);
   const transcripts = await readTranscripts(folder);
   const { plan } = ceremony;
   return {

@@ -1,5 +1,6 @@
 // Where a ceremony stands: what is done, what is missing, what comes next and who does it.
 import { CountersignError } from '../src/lib/errors.ts';
+import { readBundleFile } from './bundle-file.ts';
 import { oneTimeRoles } from './ceremony.ts';
 import { FILES, MAX_BYTES, readIfPresent } from './ceremony-folder.ts';
 import type { Finding } from './finding.ts';
@@ -74,6 +75,7 @@ export async function ceremonyStatus(folder: string): Promise<CeremonyStatus> {
   if ((await readIfPresent(folder, FILES.bundle, MAX_BYTES.bundle)) === undefined) {
     return { ...state, next: 'one computer runs "verify", then "bundle"' };
   }
+  await readBundleFile(ceremony);
   done.push(`bundle in ${FILES.bundle}`);
   const command = plan.kind === 'genesis' ? 'bootstrap' : 'import';
   return { ...state, next: `the operator runs "countersign ${command} ${FILES.bundle}"` };

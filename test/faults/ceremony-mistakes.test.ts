@@ -1,10 +1,10 @@
 // What tired people and worn-out sticks do to a ceremony: a mistyped name, a medium that is not mounted, a file of another
 // ceremony, a copy that ended too early. Each makes no difference, or is refused with what to do about it.
-import { readdir, rm, symlink } from 'node:fs/promises';
+import { readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { runInProcess } from '../support/cli-command.ts';
-import { foundCeremony } from '../support/ceremony-people.ts';
+import { foundCeremony, holdCeremony } from '../support/ceremony-people.ts';
 import { fakeTransit } from '../support/fake-transit.ts';
 import { heldCeremony, type HeldCeremony } from '../support/held-ceremony.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -51,4 +51,34 @@ test('abort in a folder with a mistyped name aborts nothing, and says so', async
   await rm(join(held.folder, 'plan.yaml'));
   await symlink('/etc/hostname', join(held.folder, 'plan.yaml'));
   await ok(held, ['abort', '--reason', 'the plan was exchanged']);
+});
+
+test('the bundle of another ceremony is neither recorded nor exported', async () => {
+  const held = await heldCeremony(await tempDir());
+  const other = await holdCeremony(join(await tempDir(), 'other'), 'other', ['holder-1', 'holder-2']);
+  await rm(join(held.folder, 'bundle.json'));
+  await writeFile(join(held.folder, 'bundle.json'), await other.read('bundle.json'));
+  for (const args of [['status'], ['record'], ['export', '--online', '--to', '../online']]) {
+    const { code, message } = await refused(held, args);
+    expect(code, args[0]).toBe('ceremony-mismatch');
+    expect(message).toContain('root 1 in bundle.json is not the one that this ceremony makes');
+  }
+  expect(await readdir(held.folder)).not.toContain('record.txt');
+  await rm(join(held.folder, 'bundle.json'));
+  await ok(held, ['bundle']);
+  await ok(held, ['record']);
+
+  // Of the same repository, from the year before: root, targets and bins of then.
+  const renewal = await holdCeremony(
+    join(await tempDir(), 'renewal'),
+    'renewal',
+    ['holder-1', 'holder-2'],
+    { kind: 'update', day: 300 },
+    await other.read('bundle.json'),
+  );
+  await renewal.write('bundle.json', await other.read('bundle.json'));
+  expect(await renewal.refused('record')).toMatchObject({
+    code: 'ceremony-mismatch',
+    message: expect.stringContaining('targets in bundle.json is not the one') as string,
+  });
 });
