@@ -123,12 +123,14 @@ export async function readRegularFile(file: string, maxBytes: number): Promise<B
 
 /**
  * The names in a folder below `folder`, sorted; none when it is not there. `.` is the folder itself.
- * @throws CountersignError `ceremony-file-invalid` when it is a symbolic link or holds too much.
+ * @throws CountersignError `ceremony-file-invalid` when it is a symbolic link, holds too much, or cannot be read.
  */
 export async function listFolder(folder: string, name: string): Promise<string[]> {
   const place = path.join(folder, name);
   if (!(await isFolder(place))) return [];
-  const names = await readdir(place);
+  const names = await readdir(place).catch((error: unknown) => {
+    throw invalid(`${place} cannot be read: ${messageOf(error)}`, error);
+  });
   if (names.length > MAX_ENTRIES) {
     throw invalid(`${place} holds ${names.length} files, at most ${MAX_ENTRIES} are looked at`);
   }
@@ -136,15 +138,16 @@ export async function listFolder(folder: string, name: string): Promise<string[]
 }
 
 /** True for a folder, false when there is nothing.
- * @throws CountersignError `ceremony-file-invalid` for a symbolic link or a file. */
+ * @throws CountersignError `ceremony-file-invalid` for a symbolic link, a file, and a medium that cannot be read. */
 export async function isFolder(place: string): Promise<boolean> {
   try {
     const found = await lstat(place);
     if (found.isDirectory()) return true;
     throw invalid(`${place} is ${found.isSymbolicLink() ? 'a symbolic link' : 'a file'}, expected a folder`);
   } catch (error) {
+    if (error instanceof CountersignError) throw error;
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
-    throw error;
+    throw invalid(`${place} cannot be read: ${messageOf(error)}`, error);
   }
 }
 

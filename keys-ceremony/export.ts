@@ -4,7 +4,7 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { Decrypter, Encrypter } from 'age-encryption';
 import { equalBytes, sha256Hex } from '../src/lib/bytes.ts';
-import { CountersignError } from '../src/lib/errors.ts';
+import { CountersignError, messageOf } from '../src/lib/errors.ts';
 import { DEFAULT_WORK_FACTOR } from '../src/lib/passphrase-file.ts';
 import { verifyBundle } from '../src/tuf/bundle.ts';
 import { readBundleFile } from './bundle-file.ts';
@@ -41,14 +41,28 @@ export async function archiveOf(
   return { tar: tarOf(files, plan.date), files: files.length };
 }
 
-/** Files below a folder, sorted; not those that are being written, nor locks. */
+/**
+ * Files below a folder, sorted; not those that are being written, nor locks.
+ * @throws CountersignError `ceremony-file-invalid` for a name that could not stand in a record or an archive, and for a
+ *   folder that cannot be read.
+ */
 export async function filesBelow(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  return entries
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch((cause: unknown) => {
+    const message = `${folder} cannot be read: ${messageOf(cause)}`;
+    throw new CountersignError('ceremony-file-invalid', message, { cause });
+  });
+  const names = entries
     .filter((entry) => !entry.isDirectory())
     .map((entry) => path.relative(folder, path.join(entry.parentPath, entry.name)).replaceAll(path.sep, '/'))
     .filter((name) => !/(?:^|\/)\.|\.lock(?:\.takeover)?$/.test(name))
     .sort();
+  const strange = names.find((name) => !/^[\x21-\x7e]+$/.test(name));
+  if (strange === undefined) return names;
+  throw new CountersignError(
+    'ceremony-file-invalid',
+    `${JSON.stringify(strange)} in ${folder} has a name with a blank, or with a character beyond ASCII: give it another one, ` +
+      'or take it out of the folder',
+  );
 }
 
 /**
@@ -87,8 +101,14 @@ export async function onlinePart(ceremony: Ceremony, now: number): Promise<Reado
   await verifyBundle(bundle, now);
   const files = new Map<string, Buffer>([[FILES.bundle, bytesOfBundle]]);
   for (const name of plan.online) {
-    files.set(path.posix.basename(name), await readRequired(folder, name, MAX_BYTES.publicKey));
+    files.set(exportName(name, files), await readRequired(folder, name, MAX_BYTES.publicKey));
   }
   const sums = [...files].map(([name, bytes]) => `${sha256Hex(bytes)}  ${name}\n`).join('');
   return files.set(CHECKSUMS_FILE, Buffer.from(sums));
+}
+
+/** Without folders; two keys of one name, `old/online.pub.json` and `new/online.pub.json`, keep theirs. */
+function exportName(name: string, taken: ReadonlyMap<string, unknown>): string {
+  const base = path.posix.basename(name);
+  return taken.has(base) ? name.replaceAll('/', '-') : base;
 }

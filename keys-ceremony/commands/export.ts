@@ -1,5 +1,5 @@
 // countersign-ceremony export: what is kept, and what goes to the service.
-import { lstat } from 'node:fs/promises';
+import { lstat, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { sha256Hex } from '../../src/lib/bytes.ts';
@@ -36,7 +36,7 @@ The encrypted file is a tar archive under a passphrase, in the format of age: it
 
 Examples:
   countersign-ceremony export --everything --to /media/backup/2027-renewal.tar.age
-  countersign-ceremony export --everything --to ./all.tar.age --with /media/holder-1/root.key
+  countersign-ceremony export --everything --to ../all.tar.age --with /media/holder-1/holder-1.key
   countersign-ceremony export --online --to /media/service/2027-renewal`,
     )
     .action(async (options: ExportOptions, command: Command) => {
@@ -50,6 +50,7 @@ Examples:
       const ceremony = await loadCeremony(folder);
       await recorded(context, folder, ceremony.plan.ceremony, 'export', async () => {
         const to = path.resolve(context.cwd, options.to);
+        await requireMedium(path.dirname(to));
         const result =
           options.online === true
             ? await exportOnline(context, ceremony, to)
@@ -107,6 +108,16 @@ async function exportOnline(
     json: { folder: to, files: [...files.keys()], sha256 },
     text: [...files.keys()].map((name) => `wrote ${path.join(to, name)}`).join('\n'),
   };
+}
+
+/** Not made here: in the folder of a stick that is not mounted the export would be in memory, and gone with it. */
+async function requireMedium(folder: string): Promise<void> {
+  const found = await stat(folder).catch(() => undefined);
+  if (found?.isDirectory() === true) return;
+  throw new CountersignError(
+    'file-unwritable',
+    `the folder ${folder} is not there: put the medium in and mount it, or make the folder first`,
+  );
 }
 
 async function exists(file: string): Promise<boolean> {

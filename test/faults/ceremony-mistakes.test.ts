@@ -1,6 +1,6 @@
 // What tired people and worn-out sticks do to a ceremony: a mistyped name, a medium that is not mounted, a file of another
 // ceremony, a copy that ended too early. Each makes no difference, or is refused with what to do about it.
-import { readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { runInProcess } from '../support/cli-command.ts';
@@ -53,6 +53,33 @@ test('abort in a folder with a mistyped name aborts nothing, and says so', async
   await ok(held, ['abort', '--reason', 'the plan was exchanged']);
 });
 
+test.each([['--online'], ['--everything']])('export %s makes no folder for a medium', async (what) => {
+  const held = await heldCeremony(await tempDir());
+  const media = await tempDir();
+  const { code, message } = await refused(held, ['export', what, '--to', join(media, 'backup', 'trial')]);
+  expect(code).toBe('file-unwritable');
+  expect(message).toContain(`${join(media, 'backup')} is not there: put the medium in and mount it`);
+  expect(await readdir(media)).toEqual([]);
+});
+
+test('two online keys in files of one name are both exported', async () => {
+  const office = await holdCeremony(join(await tempDir(), 'first'), 'first', ['holder-1', 'holder-2'], {
+    online: ['online-1', 'online-2'],
+  });
+  await mkdir(join(office.folder, 'new'));
+  await cp(join(office.folder, 'online-2.pub.json'), join(office.folder, 'new/online-1.pub.json'));
+  const plan = (await office.read('plan.yaml')).toString();
+  await rm(join(office.folder, 'signatures'), { recursive: true });
+  for (const name of ['one-time.json', 'payload.json', 'bundle.json']) await rm(join(office.folder, name));
+  await office.write('plan.yaml', plan.replace('online-2.pub.json', 'new/online-1.pub.json'));
+  await office.ask('one-time');
+  const { phrase } = (await office.ask('build')) as { phrase: string };
+  for (const name of ['holder-1', 'holder-2']) await office.ask('sign', '--key', name, '--code', phrase);
+  await office.ask('bundle');
+  const { files } = await office.ask('export', '--online', '--to', '../online');
+  expect(files).toEqual(['bundle.json', 'online-1.pub.json', 'new-online-1.pub.json', 'SHA256SUMS']);
+});
+
 test('the bundle of another ceremony is neither recorded nor exported', async () => {
   const held = await heldCeremony(await tempDir());
   const other = await holdCeremony(join(await tempDir(), 'other'), 'other', ['holder-1', 'holder-2']);
@@ -81,4 +108,28 @@ test('the bundle of another ceremony is neither recorded nor exported', async ()
     code: 'ceremony-mismatch',
     message: expect.stringContaining('targets in bundle.json is not the one') as string,
   });
+});
+
+test.each(['scan of the board.jpg', 'a\u001b[2J', 'Prüfung.txt', 'a\nb'])(
+  'a file in the folder that is called %j is named, with the way out',
+  async (name) => {
+    const held = await heldCeremony(await tempDir());
+    await writeFile(join(held.folder, name), 'x');
+    for (const args of [['record'], ['export', '--everything', '--to', '../all']]) {
+      const { code, message } = await refused(held, args);
+      expect(code).toBe('ceremony-file-invalid');
+      expect(message).toContain('give it another one, or take it out of the folder');
+    }
+    await rm(join(held.folder, name));
+    await ok(held, ['record']);
+  },
+);
+
+test('a folder that cannot be read is no fault of the program', async () => {
+  const held = await heldCeremony(await tempDir());
+  const place = await tempDir();
+  await symlink('loop', join(place, 'loop'));
+  const { code, message } = await refused(held, ['transcript', 'merge', join(place, 'loop/trial')]);
+  expect(code).toBe('ceremony-file-invalid');
+  expect(message).toContain('cannot be read: ELOOP');
 });
