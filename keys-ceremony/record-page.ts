@@ -10,9 +10,6 @@ import type {
 } from './record.ts';
 import { computers } from './record-text.ts';
 
-/** Places for names and signatures. */
-const PRESENT = 6;
-
 /** The text of record.html. */
 export function recordPage(record: CeremonyRecord): string {
   const { ceremony, kind, date, nextCeremony, why } = record;
@@ -39,7 +36,7 @@ ${section('Keys', keys(record.keys))}
 ${section('Files as the repository publishes them', sums(record.published), 'For ever: a repository that shows another content under one of these names is not this one.')}
 ${section("Files in the ceremony's folder", sums(record.files))}
 ${section('Computers and their transcripts', record.transcripts.map(transcript).join('\n'))}
-${section('Those present', Array.from({ length: PRESENT }, present).join('\n'), 'I was present, saw what this record says, and compared the words and the SHA-256 on the screen with those on this paper.')}
+${section('Those present', Array.from({ length: record.places }, present).join('\n'), 'I was present, saw what this record says, and compared the words and the SHA-256 on the screen with those on this paper.')}
 </body>
 </html>
 `;

@@ -43,7 +43,7 @@ export function recordText(record: CeremonyRecord): string {
     [PUBLISHED_HEADING, '', ...record.published.map(sumLine)],
     [FOLDER_HEADING, '', ...record.files.map(sumLine)],
     ['COMPUTERS AND THEIR TRANSCRIPTS', ...record.transcripts.flatMap(transcriptLines)],
-    ['THOSE PRESENT', '', ...Array.from({ length: 6 }, signatureLines).flat()],
+    ['THOSE PRESENT', '', ...Array.from({ length: record.places }, signatureLines).flat()],
   ];
   const rule = '-'.repeat(WIDTH);
   return `${sections.map((lines) => lines.join('\n').trimEnd()).join(`\n\n${rule}\n\n`)}\n`;

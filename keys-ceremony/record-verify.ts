@@ -1,4 +1,5 @@
 // Compares the record of a ceremony, perhaps years old, with the files that a repository shows today.
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { sha256Hex } from '../src/lib/bytes.ts';
 import { CountersignError, messageOf } from '../src/lib/errors.ts';
@@ -34,7 +35,8 @@ export interface RecordComparison {
 /**
  * Compares `record.txt` in `folder` with `repository`, a copy of the published metadata files (or of what lies above
  * their folder `metadata`).
- * @throws CountersignError `ceremony-file-missing`, `ceremony-file-invalid` when the record cannot be read.
+ * @throws CountersignError `ceremony-file-missing`, `ceremony-file-invalid` when the record cannot be read, or there is no
+ *   such repository.
  */
 export async function compareRecord(folder: string, repository: string): Promise<RecordComparison> {
   const text = (await readRequired(folder, FILES.recordText, MAX_BYTES.payload)).toString('utf8');
@@ -45,6 +47,10 @@ export async function compareRecord(folder: string, repository: string): Promise
       'ceremony-file-invalid',
       `${path.join(folder, FILES.recordText)} is not the record of a ceremony`,
     );
+  }
+  // Otherwise a mistyped name would read like a repository that was tampered with.
+  if ((await stat(repository).catch(() => undefined))?.isDirectory() !== true) {
+    throw new CountersignError('ceremony-file-missing', `there is no folder ${repository}`);
   }
   const metadata =
     (await listFolder(repository, 'metadata')).length > 0 ? path.join(repository, 'metadata') : repository;

@@ -75,7 +75,14 @@ export interface CeremonyRecord {
   /** Files of the folder. */
   readonly files: readonly RecordedFile[];
   readonly transcripts: readonly RecordedTranscript[];
+  /** Places for signatures by hand: every holder, and those who hold no key. */
+  readonly places: number;
 }
+
+/** Leader, second reader and witness. */
+const WITHOUT_KEY = 3;
+/** On every record: a small ceremony has guests, too. */
+const LEAST_PLACES = 6;
 
 /** They have places of their own in the record, or are written after it. */
 const NOT_LISTED = /^(?:transcript\.|record\.(?:html|txt)$|attestations\/)/;
@@ -109,6 +116,7 @@ export async function collectRecord(folder: string): Promise<CeremonyRecord> {
     published: publishedFiles(verified),
     files: await filesOf(folder),
     transcripts: transcripts.map(recordedTranscript),
+    places: Math.max(LEAST_PLACES, ceremony.holders.length + WITHOUT_KEY),
   };
 }
 

@@ -1,9 +1,11 @@
 // countersign-ceremony record, record verify: the ceremony on paper, and the paper against a repository years later.
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { sha256Hex } from '../../src/lib/bytes.ts';
 import { FILES } from '../ceremony-folder.ts';
 import { answer, type CeremonyContext } from '../context.ts';
+import { isOnRecord } from '../on-record.ts';
 import { recordPage } from '../record-page.ts';
 import { recordText } from '../record-text.ts';
 import { compareRecord, type ComparedFile } from '../record-verify.ts';
@@ -33,21 +35,14 @@ Examples:
       await recorded(context, folder, collected.ceremony, 'record', async () => {
         const text = recordText(collected);
         const page = recordPage(collected);
-        const states = [
-          await writeOnce(folder, FILES.recordText, text),
-          await writeOnce(folder, FILES.recordHtml, page),
-        ];
+        const states = await writeBoth(folder, text, page);
         const files = [
           { name: FILES.recordText, sha256: sha256Hex(text) },
           { name: FILES.recordHtml, sha256: sha256Hex(page) },
         ];
-        if (states.includes('written')) {
-          const [txt, html] = files.map(({ sha256 }) => sha256);
-          await record(context, folder, collected.ceremony, {
-            step: 'recorded',
-            text: txt ?? '',
-            page: html ?? '',
-          });
+        const step = { step: 'recorded', text: sha256Hex(text), page: sha256Hex(page) } as const;
+        if (states.includes('written') || !(await isOnRecord(folder, step))) {
+          await record(context, folder, collected.ceremony, step);
         }
         answer(context, command, {
           json: {
@@ -102,6 +97,17 @@ Examples:
         ...(agrees ? {} : { status: 1 }),
       });
     });
+}
+
+/** Both or none: the refusal goes into the transcript, and the next record, which has that line, is another one. */
+async function writeBoth(folder: string, text: string, page: string): Promise<('written' | 'same')[]> {
+  const first = await writeOnce(folder, FILES.recordText, text);
+  try {
+    return [first, await writeOnce(folder, FILES.recordHtml, page)];
+  } catch (error) {
+    if (first === 'written') await rm(path.join(folder, FILES.recordText), { force: true });
+    throw error;
+  }
 }
 
 function line({ name, result, recorded: expected, found }: ComparedFile): string {

@@ -1,6 +1,6 @@
 // What tired people and worn-out sticks do to a ceremony: a mistyped name, a medium that is not mounted, a file of another
 // ceremony, a copy that ended too early. Each makes no difference, or is refused with what to do about it.
-import { cp, mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { runInProcess } from '../support/cli-command.ts';
@@ -24,6 +24,18 @@ async function ok(held: HeldCeremony, args: readonly string[], folder = held.fol
   const { status, stdout, stderr } = await held.run(args, [], folder);
   expect(status, stderr).toBe(0);
   return stdout;
+}
+
+/** Takes the last line of the transcript away, as if it had never been written. */
+async function loseLine(folder: string): Promise<void> {
+  const file = join(folder, 'transcript.ndjson');
+  const lines = (await readFile(file, 'utf8')).trimEnd().split('\n');
+  await writeFile(file, `${lines.slice(0, -1).join('\n')}\n`);
+}
+
+async function lastStep(folder: string): Promise<Record<string, unknown>> {
+  const lines = (await readFile(join(folder, 'transcript.ndjson'), 'utf8')).trimEnd().split('\n');
+  return JSON.parse(lines.at(-1) ?? '{}') as Record<string, unknown>;
 }
 
 test('the public key of a service whose key is in Vault is what "key show --json" prints', async () => {
@@ -110,6 +122,32 @@ test('the bundle of another ceremony is neither recorded nor exported', async ()
   });
 });
 
+test('a record that could not be finished is made when the command is repeated', async () => {
+  const held = await heldCeremony(await tempDir());
+  // No room for the page: the refusal goes into the transcript, which the record names.
+  await mkdir(join(held.folder, 'record.html'));
+  expect((await held.run(['record'])).status).not.toBe(0);
+  expect(await readdir(held.folder)).not.toContain('record.txt');
+  await rm(join(held.folder, 'record.html'), { recursive: true });
+  const written = await ok(held, ['record']);
+  expect(written).toMatch(/^wrote record\.txt .*\nwrote record\.html /);
+
+  // Killed before the line about it.
+  const step = await lastStep(held.folder);
+  expect(step).toMatchObject({ step: 'recorded' });
+  await loseLine(held.folder);
+  expect(await ok(held, ['record'])).toBe(written.replaceAll('wrote', 'same'));
+  expect(await lastStep(held.folder)).toMatchObject({ step: 'recorded', text: step['text'] });
+});
+
+test('the record is not compared with a repository that is not there', async () => {
+  const held = await heldCeremony(await tempDir());
+  await ok(held, ['record']);
+  const { code, message } = await refused(held, ['record', 'verify', '.', '--repository', '../repositry']);
+  expect(code).toBe('ceremony-file-missing');
+  expect(message).toMatch(/^there is no folder .*repositry$/);
+});
+
 test.each(['scan of the board.jpg', 'a\u001b[2J', 'Prüfung.txt', 'a\nb'])(
   'a file in the folder that is called %j is named, with the way out',
   async (name) => {
@@ -132,4 +170,15 @@ test('a folder that cannot be read is no fault of the program', async () => {
   const { code, message } = await refused(held, ['transcript', 'merge', join(place, 'loop/trial')]);
   expect(code).toBe('ceremony-file-invalid');
   expect(message).toContain('cannot be read: ELOOP');
+});
+
+test('everybody who is present has a place to sign the record', async () => {
+  const holders = Array.from({ length: 30 }, (_, index) => `holder-${index + 1}`);
+  const office = await holdCeremony(join(await tempDir(), 'large'), 'large', ['holder-7', 'holder-30'], {
+    holders,
+  });
+  await office.ask('record');
+  // Leader, second reader and witness besides.
+  expect((await office.read('record.txt')).toString().match(/^name ___/gm)).toHaveLength(33);
+  expect((await office.read('record.html')).toString().match(/class="present"/g)).toHaveLength(33);
 });
