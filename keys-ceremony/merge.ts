@@ -96,7 +96,7 @@ async function signatureFilesIn(place: string, payload: Payload): Promise<string
     // A stick on which only the folder `signatures` was copied.
     const below = await listFolder(place, SIGNATURES_FOLDER);
     return below
-      .filter((name) => name.endsWith('.json'))
+      .filter((name) => !name.startsWith('.') && name.endsWith('.json'))
       .map((name) => path.join(place, SIGNATURES_FOLDER, name));
   }
   return files.map((name) => path.join(place, inside, name));

@@ -18,7 +18,8 @@ export interface MergedTranscripts {
 /**
  * Copies what `from`, the folder of the same ceremony on another computer, has and `folder` has not. A transcript that
  * is there already may only have grown.
- * @throws CountersignError `transcript-invalid` when one is broken, of another ceremony, or contradicts the copy here.
+ * @throws CountersignError `transcript-invalid` when one is broken, of another ceremony, or contradicts the copy here;
+ *   `ceremony-file-missing` when there is none.
  */
 export async function mergeTranscripts(
   folder: string,
@@ -28,7 +29,15 @@ export async function mergeTranscripts(
   const here = await readTranscripts(folder);
   const added: string[] = [];
   const known: string[] = [];
-  for (const theirs of await readTranscripts(from)) {
+  const brought = await readTranscripts(from);
+  // A mistyped name, a stick that is not mounted: nothing to take over is never what was meant.
+  if (brought.length === 0) {
+    throw new CountersignError(
+      'ceremony-file-missing',
+      `${from} has no transcript: give the folder of the ceremony as the other computer left it`,
+    );
+  }
+  for (const theirs of brought) {
     if (theirs.ceremony !== ceremony) {
       throw new CountersignError(
         'transcript-invalid',
@@ -44,6 +53,8 @@ export async function mergeTranscripts(
     }
   }
   for (const name of await listFolder(from, ATTESTATIONS_FOLDER)) {
+    // What file managers leave on sticks.
+    if (name.startsWith('.')) continue;
     const bytes = await readRequired(from, `${ATTESTATIONS_FOLDER}/${name}`, MAX_TRANSCRIPT_SIGNATURE_BYTES);
     const file = attestationFile(parseTranscriptSignature(bytes, path.join(from, name)).signature.keyid);
     ((await writeOnce(folder, file, bytes)) === 'written' ? added : known).push(file);

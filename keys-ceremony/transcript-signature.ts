@@ -14,6 +14,7 @@ import type { Signature } from '../src/tuf/metadata.ts';
 import { asInteger, asList, asMap, asString, distinct, field, onlyFields } from '../src/tuf/shape.ts';
 import type { PublicPart } from './public-key-file.ts';
 import { headAt, type TranscriptOfComputer } from './transcript-set.ts';
+import { TRANSCRIPT_FILE } from './transcript.ts';
 
 export const TRANSCRIPT_SIGNATURE_FORMAT = 'countersign-transcript-signature/1';
 
@@ -34,8 +35,8 @@ export interface TranscriptSignature {
 
 /**
  * The statement about transcripts as they stand now.
- * @throws CountersignError `transcript-invalid` when there is none, one ends with a line that is cut off, or they belong
- *   to different ceremonies.
+ * @throws CountersignError `transcript-invalid` when there is none, or they belong to different ceremonies; also when the
+ *   one that is still written to here ends with a line that is cut off, which its next line accounts for.
  */
 export function statementOf(transcripts: readonly TranscriptOfComputer[]): TranscriptStatement {
   const [first] = transcripts;
@@ -44,7 +45,10 @@ export function statementOf(transcripts: readonly TranscriptOfComputer[]): Trans
     if (ceremony !== first.ceremony) {
       throw invalid(`${file} is of the ceremony ${ceremony}, ${first.file} of ${first.ceremony}`);
     }
-    if (verified.torn !== undefined) throw invalid(`${file} ends with a line that is cut off`);
+    // What another computer left so, or a stick, stays so: nobody can append there. What was lost counts for nothing.
+    if (verified.torn !== undefined && file === TRANSCRIPT_FILE) {
+      throw invalid(`${file} ends with a line that is cut off`);
+    }
   }
   return {
     ceremony: first.ceremony,

@@ -6,6 +6,7 @@ import { attestationFile, readAttestations } from '../attestations.ts';
 import { answer, commandGroup, type CeremonyContext } from '../context.ts';
 import type { HolderKey } from '../holder-key.ts';
 import { loadCeremony } from '../load-ceremony.ts';
+import { isOnRecord } from '../on-record.ts';
 import { guardCeremony, withAccept, type AcceptOptions } from '../self-check-guard.ts';
 import { folderOf, record, recorded, withFolder } from '../session.ts';
 import { mergeTranscripts } from '../transcript-merge.ts';
@@ -15,7 +16,9 @@ import {
   statementMessage,
   statementOf,
   transcriptSignatureFile,
+  type TranscriptStatement,
 } from '../transcript-signature.ts';
+import { isTokenUri } from '../token-key.ts';
 import { writeOnce } from '../write-file.ts';
 
 interface FolderOption {
@@ -123,9 +126,7 @@ Examples:
           throw new CountersignError('usage', 'there is no terminal at which a key could be opened');
         }
         await guardCeremony(context, options, folder, plan);
-        const reference = options.key.startsWith('pkcs11:')
-          ? options.key
-          : path.resolve(context.cwd, options.key);
+        const reference = isTokenUri(options.key) ? options.key : path.resolve(context.cwd, options.key);
         await context.findKey?.(reference);
         const transcripts = await readTranscripts(folder);
         const before = await readAttestations(folder, holders, transcripts);
@@ -140,11 +141,12 @@ Examples:
             throw new CountersignError('key-mismatch', `key ${key.keyid} is of no holder of this ceremony`);
           }
           const file = attestationFile(key.keyid);
-          const had = before.some(({ signature }) => signature.keyid === key.keyid);
-          if (!had) await signAndWrite(key, folder, file);
+          const had = before.find(({ signature }) => signature.keyid === key.keyid);
+          if (had === undefined) await signAndWrite(key, folder, file);
+          else await finishRecord(folder, key.keyid, had.statement);
           answer(context, command, {
-            json: { file, keyid: key.keyid, state: had ? 'there' : 'written', statement },
-            text: `${had ? 'had signed' : 'signed'} the transcripts as ${holder.name}: ${file}`,
+            json: { file, keyid: key.keyid, state: had === undefined ? 'written' : 'there', statement },
+            text: `${had === undefined ? 'signed' : 'had signed'} the transcripts as ${holder.name}: ${file}`,
           });
         } finally {
           key.forget();
@@ -153,11 +155,21 @@ Examples:
         async function signAndWrite(opened: HolderKey, place: string, file: string): Promise<void> {
           const signature = await opened.sign(statementMessage(statement));
           await writeOnce(place, file, transcriptSignatureFile({ statement, signature }));
-          await record(context, place, plan.ceremony, {
+          await finishRecord(place, opened.keyid, statement);
+        }
+
+        /** Also what a full disk kept from the transcript before. */
+        async function finishRecord(
+          place: string,
+          keyid: string,
+          signed: TranscriptStatement,
+        ): Promise<void> {
+          const step = {
             step: 'transcript-signed',
-            keyid: opened.keyid,
-            statement: statementDigest(statement),
-          });
+            keyid,
+            statement: statementDigest(signed),
+          } as const;
+          if (!(await isOnRecord(place, step))) await record(context, place, plan.ceremony, step);
         }
       });
     });

@@ -122,6 +122,43 @@ test('the bundle of another ceremony is neither recorded nor exported', async ()
   });
 });
 
+test('transcripts are not taken over from a place that has none', async () => {
+  const held = await heldCeremony(await tempDir());
+  const { code, message } = await refused(held, ['transcript', 'merge', '../secnd']);
+  expect(code).toBe('ceremony-file-missing');
+  expect(message).toContain('secnd has no transcript: give the folder of the ceremony');
+});
+
+test('what file managers leave beside the signatures is not looked at', async () => {
+  const held = await heldCeremony(await tempDir());
+  const second = join(await tempDir(), 'second');
+  await cp(held.folder, second, { recursive: true });
+  await ok(held, ['transcript', 'sign', '--key', 'holder-1'], second);
+  const [name = ''] = await readdir(join(second, 'attestations'));
+  await writeFile(join(second, 'attestations', `._${name}`), Buffer.from('000516070002', 'hex'));
+  expect(await ok(held, ['transcript', 'merge', second])).toContain(`added attestations/${name}\n`);
+  const stick = await tempDir();
+  await cp(join(held.folder, 'signatures'), join(stick, 'signatures'), { recursive: true });
+  await writeFile(join(stick, 'signatures/._root.json'), Buffer.from('000516070002', 'hex'));
+  expect((await held.run(['merge', stick])).status).toBe(0);
+});
+
+test('a transcript that was copied to the half can be signed under', async () => {
+  const held = await heldCeremony(await tempDir());
+  const file = join(held.folder, 'transcript.ndjson');
+  // The power went out while the folder went to the stick, and what is on the stick is all there is.
+  await writeFile(file, (await readFile(file)).subarray(0, -20));
+  const back = join(await tempDir(), 'back');
+  await cp(held.folder, back, { recursive: true });
+  await ok(held, ['verify'], back);
+  expect(await ok(held, ['transcript', 'sign', '--key', 'holder-1'], back)).toContain(
+    'signed the transcripts',
+  );
+  expect(await ok(held, ['transcript', 'verify'], back)).toMatch(
+    /bytes of a line that was cut off[\s\S]*signed by holder-1/,
+  );
+});
+
 test('a record that could not be finished is made when the command is repeated', async () => {
   const held = await heldCeremony(await tempDir());
   // No room for the page: the refusal goes into the transcript, which the record names.
@@ -138,6 +175,26 @@ test('a record that could not be finished is made when the command is repeated',
   await loseLine(held.folder);
   expect(await ok(held, ['record'])).toBe(written.replaceAll('wrote', 'same'));
   expect(await lastStep(held.folder)).toMatchObject({ step: 'recorded', text: step['text'] });
+});
+
+test('a line that is missing after merge or transcript sign is written by the repeated command', async () => {
+  const held = await heldCeremony(await tempDir());
+  const stick = join(await tempDir(), 'stick');
+  await cp(join(held.folder, 'signatures'), stick, { recursive: true });
+  // The signatures came by the copy of a folder, without its transcript.
+  await rm(join(held.folder, 'transcript.ndjson'));
+  expect(await ok(held, ['merge', stick])).toMatch(/^had signatures\/root/);
+  expect(await lastStep(held.folder)).toMatchObject({ step: 'merged' });
+  const lines = await readFile(join(held.folder, 'transcript.ndjson'), 'utf8');
+  await ok(held, ['merge', stick]);
+  expect(await readFile(join(held.folder, 'transcript.ndjson'), 'utf8')).toBe(lines);
+
+  const sign = ['transcript', 'sign', '--key', 'holder-1'];
+  await ok(held, sign);
+  const step = await lastStep(held.folder);
+  await loseLine(held.folder);
+  expect(await ok(held, sign)).toContain('had signed');
+  expect(await lastStep(held.folder)).toEqual(step);
 });
 
 test('the record is not compared with a repository that is not there', async () => {
