@@ -10,6 +10,7 @@ import type { PublicKey, Signature } from '../src/tuf/metadata.ts';
 import { CeremonyKey, type RandomSource } from './ceremony-key.ts';
 import type { HolderKey } from './holder-key.ts';
 import { curveOf, EcdsaKey } from './ecdsa-key.ts';
+import { wordsAsMade } from './passphrase-choice.ts';
 import { askUntil } from './terminal-questions.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -84,7 +85,7 @@ export async function openKeyFile(file: string, terminal: Terminal): Promise<Fil
     () => terminal.secret(`Passphrase of ${path.basename(file)}`),
     async (passphrase) => {
       try {
-        return await FileKey.of(await decryptPrivateKey(text, passphrase));
+        return await FileKey.of(await decryptTyped(text, passphrase));
       } catch (error) {
         // Only another passphrase is worth another question.
         throw isPassphraseRefused(error) ? named(file, error) : new NotTheAnswer(named(file, error));
@@ -93,6 +94,17 @@ export async function openKeyFile(file: string, terminal: Terminal): Promise<Fil
   ).catch((error: unknown) => {
     throw error instanceof NotTheAnswer ? error.problem : error;
   });
+}
+
+/** With what was typed; words that the program made open their file in whichever way they were taken from the paper. */
+async function decryptTyped(text: string, typed: string): Promise<KeyObject> {
+  try {
+    return await decryptPrivateKey(text, typed);
+  } catch (error) {
+    const words = wordsAsMade(typed);
+    if (words === undefined || words === typed || !isPassphraseRefused(error)) throw error;
+    return decryptPrivateKey(text, words);
+  }
 }
 
 /**

@@ -30,13 +30,15 @@ export async function choosePassphrase(
 
 async function generated(what: string, terminal: Terminal, random: RandomSource): Promise<string> {
   const passphrase = makePassphrase(random);
-  terminal.say(`Write down the words that follow, with a pen, and keep the paper apart from ${what}.`);
+  terminal.say(
+    `Write down the words that follow, with a pen, in small letters, and keep the paper apart from ${what}.`,
+  );
   await terminal.reveal(passphrase, 'Press Enter when they are on paper; they will not be shown again');
   await askUntil(
     terminal,
     () => terminal.secret(`Passphrase of ${what}, from your paper`),
     (typed) => {
-      if (typed.trim().toLowerCase().split(/[ -]+/).join(' ') !== passphrase) {
+      if (wordsAsMade(typed) !== passphrase) {
         throw wrongAnswer('that is not the passphrase that was shown');
       }
     },
@@ -77,6 +79,15 @@ export function makePassphrase(random: RandomSource): string {
     'passphrase-weak',
     'the random numbers of this computer repeat themselves: make no key on it, and see "countersign-ceremony self-check"',
   );
+}
+
+/**
+ * A passphrase out of the program's words, as it was made: small letters, one blank between two words. Whoever types it
+ * with capitals or dashes has the right one all the same. Undefined for any other text.
+ */
+export function wordsAsMade(typed: string): string | undefined {
+  const words = typed.trim().toLowerCase().split(/[ -]+/);
+  return words.every((word) => PHRASE_WORDS.includes(word)) ? words.join(' ') : undefined;
 }
 
 /**

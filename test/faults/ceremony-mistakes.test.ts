@@ -1,8 +1,11 @@
 // What tired people and worn-out sticks do to a ceremony: a mistyped name, a medium that is not mounted, a file of another
 // ceremony, a copy that ended too early. Each makes no difference, or is refused with what to do about it.
-import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, open, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { FileKey, openKeyFile, writeKeyFile } from '../../keys-ceremony/key-file.ts';
+import { makePassphrase } from '../../keys-ceremony/passphrase-choice.ts';
+import { ScriptedTerminal } from '../../keys-ceremony/terminal-scripted.ts';
 import { runInProcess } from '../support/cli-command.ts';
 import { foundCeremony, holdCeremony } from '../support/ceremony-people.ts';
 import { fakeTransit } from '../support/fake-transit.ts';
@@ -227,6 +230,26 @@ test('a folder that cannot be read is no fault of the program', async () => {
   const { code, message } = await refused(held, ['transcript', 'merge', join(place, 'loop/trial')]);
   expect(code).toBe('ceremony-file-invalid');
   expect(message).toContain('cannot be read: ELOOP');
+});
+
+test('words of the program open their file as they were confirmed: with capitals, dashes and blanks', async () => {
+  let draw = 0;
+  const random = (bytes: number): Buffer => Buffer.from(Array.from({ length: bytes }, () => (draw += 1)));
+  const words = makePassphrase(random);
+  const key = await FileKey.generate('ed25519', random);
+  const file = join(await tempDir(), 'holder-1.key');
+  await writeKeyFile(file, key, words, 10);
+  for (const typed of [words.toUpperCase(), words.replaceAll(' ', '-'), ` ${words.replaceAll(' ', '  ')} `]) {
+    const terminal = new ScriptedTerminal([{ question: 'Passphrase of holder-1.key', answer: typed }]);
+    expect((await openKeyFile(file, terminal)).keyid).toBe(key.keyid);
+  }
+  // One's own is what was typed, and nothing else.
+  const own = join(await tempDir(), 'own.key');
+  await writeKeyFile(own, key, words.replaceAll(' ', '-').toUpperCase(), 10);
+  const three = Array.from({ length: 3 }, () => ({ question: 'Passphrase', answer: words }));
+  await expect(openKeyFile(own, new ScriptedTerminal(three))).rejects.toMatchObject({
+    code: 'secret-unreadable',
+  });
 });
 
 test('everybody who is present has a place to sign the record', async () => {
