@@ -1,4 +1,5 @@
 // The paper backup of a key file: shares, each on a page of its own.
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { refuseTaken, writePrivateFile } from '../src/lib/private-file.ts';
 import { formatExpires } from '../src/tuf/lifetimes.ts';
@@ -42,12 +43,22 @@ export async function backupKey(
     const split = await splitKey(key, { shares, threshold }, context.random);
     const date = formatExpires(context.clock.now());
     const files: string[] = [];
-    for (const [index, place] of places.entries()) {
-      const lines = split[index] ?? [];
-      const page = { name, keyid: key.keyid, number: index + 1, shares, threshold, date, lines };
-      await writePrivateFile(`${place}.txt`, sharePageText(page));
-      await writePrivateFile(`${place}.html`, sharePageHtml(page));
-      files.push(`${place}.txt`, `${place}.html`);
+    try {
+      for (const [index, place] of places.entries()) {
+        const lines = split[index] ?? [];
+        const page = { name, keyid: key.keyid, number: index + 1, shares, threshold, date, lines };
+        for (const [kind, text] of [
+          ['txt', sharePageText(page)],
+          ['html', sharePageHtml(page)],
+        ] as const) {
+          await writePrivateFile(`${place}.${kind}`, text);
+          files.push(`${place}.${kind}`);
+        }
+      }
+    } catch (error) {
+      // Some of the shares are of no use, and secrets in the clear; the next attempt splits the key anew.
+      for (const file of files) await rm(file, { force: true });
+      throw error;
     }
     await recordIfPlanned(context, folder, [
       ...check.steps,

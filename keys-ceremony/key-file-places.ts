@@ -1,9 +1,10 @@
 // Where a private key may be written: an existing folder of the holder's own, never the folder that everybody copies.
-import { lstat, realpath } from 'node:fs/promises';
+import { lstat, open, realpath, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { CountersignError, messageOf } from '../src/lib/errors.ts';
+import { CountersignError, hasCode, messageOf } from '../src/lib/errors.ts';
 import { refuseTaken } from '../src/lib/private-file.ts';
 import { PLAN_NAME } from './plan.ts';
+import { unwritable } from './write-file.ts';
 
 /**
  * The path of the key file of `name` in the folder `out`; nothing is there yet.
@@ -13,7 +14,17 @@ export async function newKeyFile(out: string, name: string, ceremonyFolder: stri
   checkName(name);
   await requirePrivateFolder(out, ceremonyFolder);
   const file = path.join(out, `${name}.key`);
-  await refuseTaken(file);
+  try {
+    await refuseTaken(file);
+  } catch (cause) {
+    if (!hasCode(cause, 'file-exists')) throw cause;
+    // A command that broke off may have come as far as this file.
+    throw new CountersignError(
+      'file-exists',
+      `${cause.message}; if it is the key of ${name}, "key show ${file} --name ${name}" writes its public part`,
+      { cause },
+    );
+  }
   return file;
 }
 
@@ -26,7 +37,7 @@ export function checkName(name: string): void {
   );
 }
 
-/** @throws CountersignError `usage` when secrets must not go there. */
+/** @throws CountersignError `usage` when secrets must not go there; `file-unwritable`. */
 export async function requirePrivateFolder(out: string, ceremonyFolder: string): Promise<void> {
   let found;
   try {
@@ -40,9 +51,39 @@ export async function requirePrivateFolder(out: string, ceremonyFolder: string):
     throw new CountersignError('usage', `${out} is ${kind}, expected a folder`);
   }
   const [real, shared] = [await realpath(out), await realpath(ceremonyFolder).catch(() => ceremonyFolder)];
-  if (real !== shared && !real.startsWith(`${shared}${path.sep}`)) return;
+  if (real === shared || real.startsWith(`${shared}${path.sep}`)) {
+    throw new CountersignError(
+      'usage',
+      `${out} is in the folder of the ceremony, which everybody copies: give the holder's own medium with --out`,
+    );
+  }
+  await requireOwnersOnly(out);
+}
+
+/**
+ * A stick with a FAT file system knows no owners: unless it was mounted for it, everybody reads what is on it. Found out
+ * with an empty file, before anybody writes a passphrase down.
+ */
+async function requireOwnersOnly(folder: string): Promise<void> {
+  const probe = path.join(folder, '.countersign.partial');
+  let mode;
+  try {
+    await rm(probe, { force: true });
+    const file = await open(probe, 'wx', 0o400);
+    try {
+      ({ mode } = await file.stat());
+    } finally {
+      await file.close();
+    }
+    await rm(probe, { force: true });
+  } catch (cause) {
+    throw unwritable(folder, cause);
+  }
+  if ((mode & 0o077) === 0) return;
+  const octal = `0${(mode & 0o777).toString(8)}`;
   throw new CountersignError(
     'usage',
-    `${out} is in the folder of the ceremony, which everybody copies: give the holder's own medium with --out`,
+    `files in ${folder} are open to other users (mode ${octal}), as on a stick with a FAT file system: unmount it, and ` +
+      'mount it with "-o umask=077"',
   );
 }

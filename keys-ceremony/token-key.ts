@@ -1,7 +1,7 @@
 // A holder's private key on a PKCS#11 token: what src/signing/pkcs11 does for a service, with a person who types the
 // PIN. A PIN is asked for once and offered to the token once: a wrong one costs one of a few tries, after which tokens
 // lock or destroy their keys.
-import { CountersignError } from '../src/lib/errors.ts';
+import { CountersignError, hasCode } from '../src/lib/errors.ts';
 import { parseKeyUri } from '../src/lib/pkcs11-uri.ts';
 import { generateTokenKey } from '../src/signing/pkcs11/generate-key.ts';
 import { openToken, type TokenKey } from '../src/signing/pkcs11/token-key.ts';
@@ -41,7 +41,17 @@ export async function makeTokenKey(
     throw new CountersignError('usage', 'keys on tokens are ed25519 or p256; p384 is for keys in files');
   }
   const pin = await askPin(uri, terminal);
-  return generateTokenKey(uri, pin, algorithm === 'ed25519' ? 'ed25519' : 'ecdsa-p256');
+  try {
+    return await generateTokenKey(uri, pin, algorithm === 'ed25519' ? 'ed25519' : 'ecdsa-p256');
+  } catch (cause) {
+    if (!hasCode(cause, 'file-exists')) throw cause;
+    // A command that broke off may have come as far as the token.
+    throw new CountersignError(
+      'file-exists',
+      `${cause.message}; if it is the key that was to be made, "key show" with this URI and --name writes its public part`,
+      { cause },
+    );
+  }
 }
 
 async function askPin(uri: string, terminal: Terminal): Promise<string> {

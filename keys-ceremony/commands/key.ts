@@ -50,7 +50,7 @@ Examples:
   countersign-ceremony key generate --name holder-1 --out /media/holder-1
   countersign-ceremony key generate --name holder-2 --algorithm p256 \\
     --token 'pkcs11:serial=12345678;object=root?module-path=/usr/lib/opensc-pkcs11.so'
-  countersign-ceremony key generate --name holder-1 --out . --accept "network=practice at my desk"`,
+  countersign-ceremony key generate --name holder-1 --out ../stick --accept "network=practice at my desk"`,
     )
     .action(async (options: GenerateOptions, command: Command) => {
       const { out, ...rest } = options;

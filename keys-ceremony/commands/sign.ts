@@ -13,6 +13,7 @@ import { signWith } from '../sign.ts';
 import { progressLines } from '../signing-groups.ts';
 import type { Terminal } from '../terminal.ts';
 import { askUntil, wrongAnswer } from '../terminal-questions.ts';
+import { isTokenUri } from '../token-key.ts';
 import { challengePlaces, checkWords, PHRASE_LENGTH, saidWords } from '../word-phrase.ts';
 import { openWorkspace, type Workspace } from '../workspace.ts';
 import { findingLines } from './plan.ts';
@@ -137,5 +138,5 @@ async function requireCode(
 }
 
 function keyReference({ cwd }: CeremonyContext, key: string): string {
-  return key.startsWith('pkcs11:') ? key : path.resolve(cwd, key);
+  return isTokenUri(key) ? key : path.resolve(cwd, key);
 }

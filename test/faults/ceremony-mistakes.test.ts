@@ -2,8 +2,9 @@
 // ceremony, a copy that ended too early. Each makes no difference, or is refused with what to do about it.
 import { cp, mkdir, open, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { FileKey, openKeyFile, writeKeyFile } from '../../keys-ceremony/key-file.ts';
+import { newKeyFile } from '../../keys-ceremony/key-file-places.ts';
 import { makePassphrase } from '../../keys-ceremony/passphrase-choice.ts';
 import { ScriptedTerminal } from '../../keys-ceremony/terminal-scripted.ts';
 import { runInProcess } from '../support/cli-command.ts';
@@ -230,6 +231,38 @@ test('a folder that cannot be read is no fault of the program', async () => {
   const { code, message } = await refused(held, ['transcript', 'merge', join(place, 'loop/trial')]);
   expect(code).toBe('ceremony-file-invalid');
   expect(message).toContain('cannot be read: ELOOP');
+});
+
+test('a stick that cannot keep a file private is found out before anybody writes a passphrase down', async () => {
+  const stick = await tempDir();
+  const ceremony = await tempDir();
+  const handle = await open(stick, 'r');
+  const files = Object.getPrototypeOf(handle) as { stat: () => Promise<{ mode: number }> };
+  await handle.close();
+  // As the FAT file system answers, whatever mode was asked for.
+  const fat = vi.spyOn(files, 'stat').mockResolvedValue({ mode: 0o100755 });
+  onTestFinished(() => {
+    fat.mockRestore();
+  });
+  await expect(newKeyFile(stick, 'holder-1', ceremony)).rejects.toMatchObject({
+    code: 'usage',
+    message: expect.stringMatching(
+      /open to other users \(mode 0755\).*mount it with "-o umask=077"/,
+    ) as string,
+  });
+  fat.mockRestore();
+  expect(await newKeyFile(stick, 'holder-1', ceremony)).toBe(join(stick, 'holder-1.key'));
+  expect(await readdir(stick)).toEqual([]);
+});
+
+test('a key file without its public part says how to get it', async () => {
+  const stick = await tempDir();
+  const file = join(stick, 'holder-1.key');
+  await writeFile(file, 'x');
+  await expect(newKeyFile(stick, 'holder-1', await tempDir())).rejects.toMatchObject({
+    code: 'file-exists',
+    message: expect.stringContaining(`"key show ${file} --name holder-1" writes its public part`) as string,
+  });
 });
 
 test('words of the program open their file as they were confirmed: with capitals, dashes and blanks', async () => {

@@ -154,6 +154,23 @@ describe('at a terminal', () => {
     expect(await right.ended).toBe(0);
   });
 
+  test('pages that do not all fit on a disk leave none behind', async () => {
+    const key = await FileKey.generate('ed25519', randomBytes);
+    await writeKeyFile(join(folder, 'stick/holder-1.key'), key, PASSPHRASE, QUICK);
+    await mkdir(join(folder, 'pages'));
+    const numbers = ['--shares', '3', '--threshold', '2', '--out', 'pages', '--folder', 'ceremony'];
+    // The text has a place, the page with its QR code has none.
+    const full = atTerminal(
+      folder,
+      ['key', 'backup', 'stick/holder-1.key', ...numbers, ...ACCEPT],
+      'ulimit -f 4; exec "$@"',
+    );
+    await full.answer('Passphrase of holder-1.key (not shown):', PASSPHRASE);
+    await full.until('holder-1-share-1.html cannot be written');
+    expect(await full.ended).toBe(2);
+    expect(await readdir(join(folder, 'pages'))).toEqual([]);
+  });
+
   test('a key goes on paper and comes back from it', async () => {
     const key = await FileKey.generate('ed25519', randomBytes);
     const file = join(folder, 'stick/holder-1.key');
