@@ -4,7 +4,7 @@ import type { DelegationFormat } from '../src/tuf/delegations.ts';
 import { FILES, listFolder, MAX_BYTES, readIfPresent, readRequired } from './ceremony-folder.ts';
 import { readPreviousBundle } from './load-ceremony.ts';
 import { binsForm } from './propose.ts';
-import { parseHolderPublicKey } from './public-key-file.ts';
+import { parseHolderPublicKey, parseOnlinePublicKey } from './public-key-file.ts';
 
 export interface StateBefore {
   /** Version of the last root. */
@@ -15,6 +15,10 @@ export interface StateBefore {
   /** Ids of the others. */
   readonly unnamed: readonly string[];
   readonly bins: { readonly count: number; readonly format: DelegationFormat };
+  /** Files beside the plan with the online keys that the last root names. */
+  readonly online: readonly string[];
+  /** Ids of those that no file has. */
+  readonly onlineUnnamed: readonly string[];
 }
 
 /**
@@ -26,6 +30,7 @@ export async function readStateBefore(folder: string): Promise<StateBefore | und
   if (bytes === undefined) return undefined;
   const { root, bins } = (await readPreviousBundle(bytes)).verified.trusted;
   const { keyids, threshold } = root.signed.roles.root;
+  const online = await onlineFiles(folder, root.signed.roles.timestamp.keyids);
   const names = new Map<string, string>();
   for (const file of (await listFolder(folder, 'holders')).filter((name) => name.endsWith('.pub.json'))) {
     const where = `holders/${file}`;
@@ -41,5 +46,22 @@ export async function readStateBefore(folder: string): Promise<StateBefore | und
     holders: [...names.values()].sort(),
     unnamed: keyids.filter((keyid) => !names.has(keyid)),
     bins: binsForm(bins.signed),
+    online: [...online.values()],
+    onlineUnnamed: root.signed.roles.timestamp.keyids.filter((keyid) => !online.has(keyid)),
   };
+}
+
+/** Files beside the plan by the key that is in them, of the keys that are asked for, in their order. */
+async function onlineFiles(folder: string, keyids: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  const files = new Map<string, string>();
+  for (const file of (await listFolder(folder, '.')).filter((name) => name.endsWith('.pub.json'))) {
+    const { keyid } = parseOnlinePublicKey(await readRequired(folder, file, MAX_BYTES.publicKey), file);
+    if (!files.has(keyid)) files.set(keyid, file);
+  }
+  return new Map(
+    keyids.flatMap((keyid) => {
+      const file = files.get(keyid);
+      return file === undefined ? [] : [[keyid, file] as const];
+    }),
+  );
 }

@@ -91,7 +91,7 @@ export async function askForPlan(
   const online = await asked(
     terminal,
     'Files with the public online key (two while one follows the other)',
-    'online.pub.json',
+    suggestedOnline(before),
     readFiles,
   );
   return { ceremony, kind, why, date, nextCeremony, holders, threshold, rootLifetimeMs, roles, online };
@@ -108,6 +108,9 @@ async function askKind(terminal: Terminal, before: StateBefore | undefined): Pro
   for (const keyid of before.unnamed) {
     terminal.say(`holders/ has no public key of ${keyid}, which root ${before.root} names`);
   }
+  for (const keyid of before.onlineUnnamed) {
+    terminal.say(`no .pub.json beside the plan has the online key ${keyid}, which root ${before.root} names`);
+  }
   return 'update';
 }
 
@@ -116,6 +119,12 @@ function suggestedHolders(kind: CeremonyKind, before: StateBefore | undefined): 
   if (before !== undefined) return before.holders.length === 0 ? undefined : before.holders.join(' ');
   if (kind === 'update') return undefined;
   return Array.from({ length: CEREMONY_DEFAULTS.holders }, (_, index) => `holder-${index + 1}`).join(' ');
+}
+
+/** Nothing is suggested where a key that is in use would be left out by it. */
+function suggestedOnline(before: StateBefore | undefined): string | undefined {
+  if (before === undefined) return 'online.pub.json';
+  return before.onlineUnnamed.length === 0 ? before.online.join(' ') : undefined;
 }
 
 async function askRoles(

@@ -10,7 +10,7 @@ import { askForPlan } from '../../keys-ceremony/plan-wizard.ts';
 import { planText } from '../../keys-ceremony/plan-wizard-text.ts';
 import { CTRL_C, ScriptedTerminal, type ScriptedAnswer } from '../../keys-ceremony/terminal-scripted.ts';
 import { CEREMONY_DAY } from '../support/ceremony-machine.ts';
-import { foundCeremony, heldKey, holdCeremony } from '../support/ceremony-people.ts';
+import { foundCeremony, heldKey, holdCeremony, publicKeyFile } from '../support/ceremony-people.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 let folder: string;
@@ -130,7 +130,7 @@ describe('plan new', () => {
     });
   });
 
-  test('whoever only presses Enter changes neither holders nor bins', async () => {
+  test('whoever only presses Enter changes neither holders nor bins nor online keys', async () => {
     const first = await holdCeremony(join(folder, 'first'), 'first', ['holder-1', 'holder-2']);
     const without = {
       kind: 'update',
@@ -149,7 +149,7 @@ describe('plan new', () => {
     const third = await foundCeremony(
       join(folder, 'third'),
       'third',
-      { holders: ['holder-1', 'holder-2', 'holder-3', 'holder-4'] },
+      { holders: ['holder-1', 'holder-2', 'holder-3', 'holder-4'], day: 300 },
       await second.read('bundle.json'),
     );
     await rm(join(third.folder, 'plan.yaml'));
@@ -169,7 +169,7 @@ describe('plan new', () => {
           'Number of bins, a power of two [4]',
         ].map((question) => ({ question, answer: '' })),
         { question: 'Number or name', answer: 'succinct' },
-        { question: 'online key', answer: 'online-1.pub.json' },
+        { question: 'one follows the other) [online-1.pub.json]', answer: '' },
       ],
     );
     expect(stderr).toContain('previous.json is there: this ceremony follows root 2');
@@ -181,6 +181,12 @@ describe('plan new', () => {
     const { keyid } = await heldKey('holder-4');
     const ended = await third.run(['plan', 'new'], [{ question: 'Its name', answer: CTRL_C }]);
     expect(ended.stderr).toContain(`holders/ has no public key of ${keyid}, which root 2 names`);
+    // A file of the usual name with another key is no answer that leaves everything as it is.
+    await third.write('online.pub.json', await publicKeyFile('online-2'));
+    await rm(join(third.folder, 'online-1.pub.json'));
+    const lost = await third.run(['plan', 'new'], [{ question: 'Its name', answer: CTRL_C }]);
+    const online = (await heldKey('online-1')).keyid;
+    expect(lost.stderr).toContain(`no .pub.json beside the plan has the online key ${online}, which root 2`);
   });
 
   test('Ctrl-C at each question, and three wrong answers, leave nothing behind', async () => {
