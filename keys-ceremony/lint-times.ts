@@ -43,7 +43,7 @@ function versions({ proposal, previous }: LintSubject): Finding[] {
   return found;
 }
 
-function expiries({ after, proposal, plan }: LintSubject): Finding[] {
+function expiries({ after, proposal, plan, previous }: LintSubject): Finding[] {
   const found: Finding[] = [];
   const next = formatExpires(plan.nextCeremony);
   const rootExpires = parseExpires(after.root.expires);
@@ -64,6 +64,16 @@ function expiries({ after, proposal, plan }: LintSubject): Finding[] {
         warning(
           'expiry-margin',
           `${role} expires at ${expires}, ${days} days after the next ceremony at ${next}`,
+        ),
+      );
+    }
+    const before = previous?.[role].expires;
+    if (made && before !== undefined && at <= parseExpires(before)) {
+      const date = formatExpires(plan.date);
+      found.push(
+        warning(
+          'expiry-not-later',
+          `${role} expires at ${expires}, no later than the one before it, at ${before}: is ${date} the date of this ceremony?`,
         ),
       );
     }

@@ -115,6 +115,8 @@ test('rules about what changes', { timeout: 30_000 }, async () => {
     ['targets-keep', refuse, { targets: 'keep' }, 'the keys of bins change'],
     ['root-keep', refuse, { root: 'keep', holders: [] }, 'the keys of targets change'],
     ['expiry-before-next', refuse, { targets: 'keep', bins: 'keep' }, 'targets expires at 2027-01-01T00:00:00Z'],
+    // The plan of the year before, with its date.
+    ['expiry-not-later', warn, { day: 0 }, 'root expires at 2027-01-01T00:00:00Z, no later than the one before it, at 2027-01-01T00:00:00Z: is 2026-01-01T00:00:00Z'],
     ['bins-count', warn, { bins: ONE_TIME_BINS.replace('4', '8') }, 'there are 8 bins (was 4)'],
     ['bins-format', warn, { bins: ONE_TIME_BINS.replace('succinct', 'prefixes') }, 'go-tuf up to 2.4.2 cannot read it'],
     ['bins-count', warn, { bins: ONE_TIME_BINS.replace('4', '2') }, 'named bin2-… instead of bin-…'],
