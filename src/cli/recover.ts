@@ -1,6 +1,6 @@
 // countersign recover: what somebody with the online key may have changed, and what a person decides about it (PEP 458
 // "In the event of a key compromise").
-import { open, readFile } from 'node:fs/promises';
+import { lstat, open, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { CountersignError, messageOf } from '../lib/errors.ts';
@@ -60,6 +60,10 @@ Examples:
 }
 
 async function compare(session: Session, lastGood: number, options: RecoverOptions): Promise<Answer> {
+  const decisions =
+    options.decisions === undefined ? undefined : path.resolve(session.context.cwd, options.decisions);
+  // A comparison takes minutes: nobody waits for it only to hear that the file exists.
+  if (decisions !== undefined) await refuseExisting(decisions);
   const { config, secrets } = await session.load();
   const progress = startProgress(session, 'comparing bins');
   const ledger = await openLedger(config, secrets, session.context);
@@ -67,9 +71,8 @@ async function compare(session: Session, lastGood: number, options: RecoverOptio
     const store = await openStore(config, session.context, 'read');
     const comparison = await compareWith(lastGood, { history: ledger, store, progress: progress.report });
     progress.end();
-    if (options.decisions !== undefined) {
-      const file = path.resolve(session.context.cwd, options.decisions);
-      await writeNew(file, writeDecisions(comparison, options.approveAccepted === true));
+    if (decisions !== undefined) {
+      await writeNew(decisions, writeDecisions(comparison, options.approveAccepted === true));
     }
     const suspicious = comparison.differences.filter(({ accepted }) => accepted === undefined).length;
     const bad = suspicious + comparison.unreadable.length + comparison.foreign.length > 0;
@@ -125,16 +128,39 @@ async function apply(session: Session, name: string): Promise<Answer> {
   };
 }
 
-async function writeNew(file: string, text: string): Promise<void> {
+async function refuseExisting(file: string): Promise<void> {
   try {
-    const handle = await open(file, 'wx', 0o600);
-    try {
-      await handle.writeFile(text);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-  } catch (error) {
-    throw new CountersignError('file-exists', `cannot write ${file}: ${messageOf(error)}`, { cause: error });
+    await lstat(file);
+  } catch {
+    // What else may be wrong with the place is said when the file is written.
+    return;
   }
+  throw exists(file);
+}
+
+/** The whole file or none: one that ends too early would read like fewer differences. */
+async function writeNew(file: string, text: string): Promise<void> {
+  let handle;
+  try {
+    handle = await open(file, 'wx', 0o600);
+  } catch (error) {
+    throw (error as NodeJS.ErrnoException).code === 'EEXIST' ? exists(file) : unwritable(file, error);
+  }
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } catch (error) {
+    await rm(file, { force: true });
+    throw unwritable(file, error);
+  } finally {
+    await handle.close();
+  }
+}
+
+function exists(file: string): CountersignError {
+  return new CountersignError('file-exists', `${file} exists already and is left as it is`);
+}
+
+function unwritable(file: string, cause: unknown): CountersignError {
+  return new CountersignError('file-unwritable', `${file} cannot be written: ${messageOf(cause)}`, { cause });
 }

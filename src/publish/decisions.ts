@@ -26,6 +26,8 @@ const Header = Type.Object(
     lastGood: Type.Integer({ minimum: 1 }),
     current: Type.Integer({ minimum: 1 }),
     ledger: Type.Integer({ minimum: 1 }),
+    /** Lines that follow: one that is lost is a difference that nobody decided. */
+    differences: Type.Integer({ minimum: 0 }),
   },
   closed,
 );
@@ -44,7 +46,7 @@ const Line = Type.Object(
 /** The file to be edited. `approveAccepted`: what accepted events account for is approved beforehand. */
 export function writeDecisions(comparison: Comparison, approveAccepted: boolean): string {
   const { lastGood, current, ledger, differences } = comparison;
-  const lines: object[] = [{ format: FORMAT, lastGood, current, ledger }];
+  const lines: object[] = [{ format: FORMAT, lastGood, current, ledger, differences: differences.length }];
   for (const { path, op, accepted, ...targets } of differences) {
     lines.push({
       path,
@@ -73,7 +75,8 @@ export interface Decided {
 
 /**
  * Reads an edited file. The ids of the events follow from it: applying it twice is applying it once.
- * @throws CountersignError `request-invalid` that names the line: undecided, unknown, twice, or of another form.
+ * @throws CountersignError `request-invalid` that names the line: undecided, unknown, twice, or of another form; also when
+ *   lines are missing.
  */
 export function readDecisions(text: string): Decided {
   const [first = '', ...rest] = text.split('\n').filter((line) => line.trim() !== '');
@@ -95,7 +98,14 @@ export function readDecisions(text: string): Decided {
     const wanted = decision === 'approve' ? decided.current : decided.lastGood;
     events.push({ id: sha256Hex(`${digest} ${path}`).slice(0, 32), changes: [changeTo(path, wanted)] });
   });
-  const { lastGood, current, ledger } = header;
+  const { lastGood, current, ledger, differences } = header;
+  if (seen.size !== differences) {
+    throw refuse(
+      rest.length + 1,
+      `the file ends after ${seen.size} differences, ${differences} were found: write approve where nothing is to be done, ` +
+        'and leave no line out',
+    );
+  }
   return { lastGood, current, ledger, events, approved, restored: seen.size - approved };
 }
 

@@ -1,5 +1,7 @@
 // After a theft of the online key: the comparison finds exactly what nobody sent, decisions restore it, and the import of
 // the new key signs nothing that was not decided.
+import { readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { compareWith } from '../../src/publish/comparison.ts';
 import { applyDecisions, readDecisions, writeDecisions } from '../../src/publish/decisions.ts';
@@ -13,6 +15,7 @@ import { parseTimestamp } from '../../src/tuf/parse-timestamp.ts';
 import { serializeTimestamp } from '../../src/tuf/serialize.ts';
 import { SnapshotDocument } from '../../src/tuf/snapshot-document.ts';
 import { sha256Hex } from '../../src/lib/bytes.ts';
+import { runInProcess } from '../support/cli-command.ts';
 import { bundleText, nextBundle } from '../support/next-ceremony.ts';
 import { expectSound } from '../support/oracle.ts';
 import { publicState } from '../support/public-state.ts';
@@ -24,6 +27,7 @@ import {
   targetOf,
   type TestRepository,
 } from '../support/repository.ts';
+import { tempDir } from '../support/temp-dir.ts';
 import { throwawaySigner } from '../support/throwaway-signer.ts';
 
 const EVIL = targetOf('malware');
@@ -222,7 +226,22 @@ test('a snapshot that was collected is named, with what would have kept it', asy
 
 test.each([
   ['not JSON', 'x', 'line 1: it is not JSON'],
-  ['another format', '{"format":"other/1","lastGood":1,"current":1,"ledger":1}', 'line 1'],
+  ['another format', '{"format":"other/1","lastGood":1,"current":1,"ledger":1,"differences":0}', 'line 1'],
+  [
+    'cut off between two lines',
+    '{"format":"countersign-decisions/1","lastGood":1,"current":1,"ledger":1,"differences":2}\n',
+    'the file ends after 0 differences, 2 were found',
+  ],
 ])('decisions that are %s are refused', (_, text, message) => {
   expect(() => readDecisions(text)).toThrow(message);
+});
+
+test('a decisions file that is there is not waited for', async () => {
+  const dir = await tempDir();
+  await writeFile(join(dir, 'decisions.ndjson'), 'edited for an hour\n');
+  const options = ['--last-good', '1', '--decisions', 'decisions.ndjson', '--json'];
+  const { status, out } = await runInProcess(dir, {}, ['recover', ...options]);
+  expect(status).toBe(1);
+  expect(JSON.parse(out)).toMatchObject({ error: { code: 'file-exists' } });
+  expect(await readdir(dir)).toEqual(['decisions.ndjson']);
 });
