@@ -65,7 +65,7 @@ export class ImportDesk {
     const { ledger, history } = this.#ports;
     const { published } = context;
     const compromised = order.kind === 'import-compromised';
-    if (now < (this.#waiting.get(order.number) ?? now)) return undefined;
+    if (this.waits(order, now)) return undefined;
     try {
       const imported = await orderedBundle(ledger, order.digest, now);
       const step = await nextImportStep(imported.bundle, {
@@ -92,6 +92,11 @@ export class ImportDesk {
       if (!(await this.refuse(order, error))) throw error;
       return undefined;
     }
+  }
+
+  /** Whether an order waits for its root to be known: what was ordered after it builds on it, and waits as well. */
+  waits({ number }: Order, now: number): boolean {
+    return now < (this.#waiting.get(number) ?? now);
   }
 
   /** A step was published. */

@@ -140,9 +140,12 @@ export class Term {
     const orders = await ledger.openOrders();
     const left = this.#prepared;
     this.#prepared = false;
+    let waiting = false;
     for (const order of orders.filter(left ? isCompromise : isImport)) {
+      if (waiting && !isCompromise(order)) continue;
       const report = await this.#import(order, now);
       if (report !== undefined) return report;
+      waiting ||= this.#desk.waits(order, now);
     }
     const report = await this.#publishWaiting(orders, now);
     // The turn that was left to uploads and renewals: when they do not need it, the import goes on at once.

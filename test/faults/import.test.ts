@@ -140,6 +140,42 @@ describe('a bundle that continues what is published', () => {
     await expectSound(repository);
   });
 
+  test('a bundle that is ordered while another one waits for its root follows after it', async () => {
+    const repository = await foundRepository();
+    const { ledger, clock, ports, offlineKeys } = repository;
+    await published(repository);
+    const second = await makeOfflineKeys(2);
+    const third = await makeOfflineKeys(3);
+    const renewal = await ceremony(repository, { offlineKeys: second, targetsOverlap: true });
+    const next = await nextBundle(
+      renewal,
+      { ...offlineKeys, targets: second.targets, bins: second.bins },
+      {
+        now: clock.now(),
+        online: [repository.signer],
+        offlineKeys: third,
+        targetsOverlap: true,
+      },
+    );
+    const orders: number[] = [];
+    for (const bundle of [renewal, next]) {
+      orders.push(await ledger.placeOrder('import', bundleText(bundle), clock.now()));
+    }
+    const term = await Term.begin(ports, await takeLease(ledger, clock, ports));
+    const seen: (number | undefined)[][] = [];
+    for (let wait = 0; wait < 3; wait += 1) {
+      do {
+        const { root, targets } = (await ledger.head())?.roles ?? {};
+        seen.push([root, targets]);
+      } while ((await term.publish()) !== undefined);
+      clock.advance(ROOT_AHEAD_MS);
+    }
+    for (const order of orders) expect(await ledger.orderState(order)).toMatchObject({ state: 'done' });
+    // Each root goes ahead of the targets that need it: no client falls in between.
+    expect([...new Set(seen.map(String))]).toEqual(['1,1', '2,1', '2,2', '3,2', '3,3']);
+    await allThere(repository);
+  });
+
   test('two ceremonies at once, and the same bundle twice', async () => {
     const repository = await foundRepository();
     await published(repository);
