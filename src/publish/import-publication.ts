@@ -83,7 +83,10 @@ export function planImport({ digest, bundle }: ImportedBundle, step: ImportStep,
   const imported = {
     roles: step.versions,
     bundle: digest,
-    trustedRoot: bundle.roots.at(-1)?.bytes.toString('utf8') ?? '',
+    trustedRoot:
+      step.versions.root === head.roles.root
+        ? head.trustedRoot
+        : (bundle.roots.at(-1)?.bytes.toString('utf8') ?? ''),
     replaces: { roles: head.roles, trustedRoot: head.trustedRoot },
   };
   const planned = { intent: { ...intent, ...imported, ...rebin }, changes };

@@ -12,6 +12,7 @@ import type { Envelope } from '../tuf/envelope.ts';
 import { MAX_METADATA_BYTES } from '../tuf/metadata-limits.ts';
 import { versionedName } from '../tuf/layout.ts';
 import type { Targets } from '../tuf/metadata.ts';
+import { parseRoot } from '../tuf/parse-root.ts';
 import { parseTargets } from '../tuf/parse-targets.ts';
 import { verifyEnvelope, type RoleTrust } from '../tuf/threshold.ts';
 import type { Published } from './commit.ts';
@@ -106,14 +107,17 @@ export function rolesAfter(
   );
 }
 
-/** The published root must be the bundle's, to the byte. Answers the version of the bundle's last one. */
+/**
+ * The published root must be the bundle's, whoever of the holders signed which of the two: a signature that came late is
+ * in the bundle that the next ceremony builds on. Answers the version of the bundle's last root.
+ */
 function checkRoots({ roots }: VerifiedBundle, published: number, trustedRoot: string): number {
   const last = roots.at(-1)?.version ?? 0;
   const same = roots[published - 1];
   if (same === undefined) {
     throw conflict(`the bundle ends with root version ${last}, version ${published} is published`);
   }
-  if (!equalBytes(same.bytes, Buffer.from(trustedRoot))) {
+  if (!equalBytes(parseRoot(same.bytes).signedBytes, parseRoot(Buffer.from(trustedRoot)).signedBytes)) {
     throw conflict(`root version ${published} of the bundle is another one than the published`);
   }
   return last;

@@ -199,6 +199,26 @@ describe('a bundle that continues what is published', () => {
     expect(await ledger.orderState(number)).toEqual({ state: 'done', snapshot: 2 });
   });
 
+  test('a root that bears another signature than the published one is the same root', async () => {
+    const repository = await foundRepository();
+    await published(repository);
+    // The same content and keys; what came late, or in another order, makes other bytes.
+    const signedOtherwise = (bundle: Bundle): Bundle => ({
+      ...bundle,
+      roots: bundle.roots.map((root) => ({ ...root, signatures: root.signatures.toReversed() })),
+    });
+    expect(repository.bundle.roots[0]?.signatures.length).toBeGreaterThan(1);
+    const bundle = await ceremony(repository, {}, signedOtherwise(repository.bundle));
+    expect(await importBundle(repository, bundle)).toMatchObject({ state: 'done' });
+    const targets = await ceremony(repository, { root: false }, signedOtherwise(bundle));
+    expect(await importBundle(repository, targets)).toMatchObject({ state: 'done' });
+    const head = await repository.ledger.head();
+    expect(head).toMatchObject({ roles: { root: 2, targets: 3, bins: 3 } });
+    const stored = await repository.store.get('metadata/2.root.json', 500_000);
+    expect(head?.trustedRoot).toBe(Buffer.from(stored?.bytes ?? []).toString('utf8'));
+    await allThere(repository);
+  });
+
   test('what arrived together with it is published', async () => {
     const repository = await foundRepository();
     await accept(
