@@ -1,21 +1,24 @@
 // One process at a time appends to a transcript. A lock is a file with the number of the process that made it; it is
 // held for one line, and one that is left by a process that was killed is taken over.
-import { open, readFile, rm } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import type { Clock } from '../src/lib/clock.ts';
 import { CountersignError } from '../src/lib/errors.ts';
+import { readRegularFile } from './ceremony-folder.ts';
 import { unwritable } from './write-file.ts';
 
 /** Looks at a lock that somebody holds before this process gives up; a line takes some milliseconds. */
 const ATTEMPTS = 100;
 /** Looks at a lock without a number before it counts as left behind: whoever makes it writes the number at once. */
 const ATTEMPTS_UNKNOWN = 40;
+/** Of the number of a process. */
+const MAX_LOCK_BYTES = 64;
 /** Milliseconds between two looks. */
 const PAUSE_MS = 50;
 
 /**
  * Runs `action` while no other process does so under the same `path`.
- * @throws CountersignError `transcript-locked` when another process holds it for five seconds; `file-unwritable`; what
- *   `action` throws.
+ * @throws CountersignError `transcript-locked` when another process holds it for five seconds; `ceremony-file-invalid` when
+ *   something that is no file has the name of the lock; `file-unwritable`; what `action` throws.
  */
 export async function underLock<T>(path: string, clock: Clock, action: () => Promise<T>): Promise<T> {
   await take(path, clock, () => takeOver(path, clock));
@@ -74,13 +77,10 @@ async function create(path: string): Promise<boolean> {
 
 /** The process that holds the lock; undefined when nobody does any more. */
 async function ownerOf(path: string): Promise<number | 'unknown' | undefined> {
-  try {
-    const text = await readFile(path, 'utf8');
-    return /^[1-9]\d{0,9}$/.test(text) ? Number(text) : 'unknown';
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
+  // The folder was carried: a pipe of this name would be waited for without end.
+  const text = (await readRegularFile(path, MAX_LOCK_BYTES))?.toString('utf8');
+  if (text === undefined) return undefined;
+  return /^[1-9]\d{0,9}$/.test(text) ? Number(text) : 'unknown';
 }
 
 function lives(pid: number): boolean {

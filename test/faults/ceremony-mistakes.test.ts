@@ -1,5 +1,6 @@
 // What tired people and worn-out sticks do to a ceremony: a mistyped name, a medium that is not mounted, a file of another
 // ceremony, a copy that ended too early. Each makes no difference, or is refused with what to do about it.
+import { execFileSync } from 'node:child_process';
 import { cp, mkdir, open, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
@@ -223,6 +224,14 @@ test.each(['scan of the board.jpg', 'a\u001b[2J', 'Prüfung.txt', 'a\nb'])(
     await ok(held, ['record']);
   },
 );
+
+test('a pipe in the place of a lock is named, and not waited for', async () => {
+  const held = await heldCeremony(await tempDir());
+  execFileSync('mkfifo', [join(held.folder, 'transcript.ndjson.lock')]);
+  const { code, message } = await refused(held, ['plan', 'check']);
+  expect(code).toBe('ceremony-file-invalid');
+  expect(message).toContain('transcript.ndjson.lock is not a regular file');
+});
 
 test('a folder that cannot be read is no fault of the program', async () => {
   const held = await heldCeremony(await tempDir());
