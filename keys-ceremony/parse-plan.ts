@@ -3,6 +3,7 @@
 import { parseDuration } from '../src/lib/duration.ts';
 import { CountersignError, messageOf } from '../src/lib/errors.ts';
 import { nearMatches } from '../src/lib/near-match.ts';
+import { printable } from '../src/lib/printable.ts';
 import { parsePlacedYaml, type PlacedYaml, type YamlMap, type YamlValue } from '../src/lib/strict-yaml.ts';
 import { BinLayout } from '../src/tuf/bins.ts';
 import { DELEGATION_FORMATS } from '../src/tuf/delegations.ts';
@@ -74,6 +75,10 @@ class PlanReader {
       ),
     };
     if (plan.why === '') throw this.#refuse(['why'], 'why is empty, expected one sentence or more');
+    // It goes on paper and to screens, years later, as it stands here.
+    if (printable(plan.why) !== plan.why) {
+      throw this.#refuse(['why'], `why has characters that nobody sees: ${show(printable(plan.why))}`);
+    }
     this.#checkKind(plan);
     return plan;
   }

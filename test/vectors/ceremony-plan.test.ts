@@ -46,6 +46,7 @@ test.each<[what: string, from: string | RegExp, to: string, message: string]>([
   ['an alias', /online: .*/, 'online: *a', 'line 14'],
   ['a second document', /$/, '---\nformat: other\n', '2 YAML documents'],
   ['another format', 'countersign-plan/1', 'countersign-plan/2', 'expected countersign-plan/1'],
+  ['a reason that moves the cursor', /why: .*/, 'why: "x \\e[2J y"', 'line 4, column 1: why has characters that nobody sees: "x \\\\u001b[2J y"'],
   ['no date', /date: .*\n/, '', 'date is absent, expected text'],
   ['a date that does not exist', /date: .*/, 'date: 2027-02-30', 'date is "2027-02-30", expected a date like'],
   ['a threshold of zero', 'threshold: 2', 'threshold: 0', 'root.threshold is 0, expected a whole number from 1'],
