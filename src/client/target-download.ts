@@ -80,14 +80,15 @@ export function targetFileName(name: string): string {
 
 async function receive(target: Target, url: string, fetcher: Fetcher, file: string): Promise<void> {
   const check = new HashCheck(placeOf(target.path), target.hashes);
-  const body = await fetcher.get(url, target.length).catch((error: unknown) => {
-    throw hasCode(error, 'metadata-too-large')
-      ? wrongLength(target, `more than ${target.length}`, error)
-      : error;
-  });
-  if (body === undefined) throw new CountersignError('not-found', `${url} does not exist`);
+  // Before anything is asked for: an answer that nobody reads would keep its connection.
   const out = await open(file, 'wx');
   try {
+    const body = await fetcher.get(url, target.length).catch((error: unknown) => {
+      throw hasCode(error, 'metadata-too-large')
+        ? wrongLength(target, `more than ${target.length}`, error)
+        : error;
+    });
+    if (body === undefined) throw new CountersignError('not-found', `${url} does not exist`);
     let length = 0;
     for await (const chunk of body) {
       length += chunk.length;

@@ -16,9 +16,10 @@ export const ERRORS = {
   },
   'path-forbidden': {
     kind: 'refused',
-    meaning: 'A target path has a form that at least one TUF client cannot read.',
+    meaning:
+      'A target path has a form that at least one TUF client cannot read, or that no directory can hold beside another.',
     remedy:
-      'Rename the file: ASCII letters, digits and . _ ~ ! @ + - / only, no empty, "." or ".." segments.',
+      'Rename the file: ASCII letters, digits and . _ ~ ! @ + - / only, no empty, "." or ".." segments, no folder called as a file.',
   },
   'event-conflict': {
     kind: 'refused',

@@ -87,7 +87,9 @@ class FileLargeObjects implements LargeObjects {
     } catch (error) {
       fs.rmSync(staged, { force: true });
       this.#directories.forgetAfter(error);
-      throw storeUnavailable('write', name, error);
+      const failure = storeUnavailable('write', name, error);
+      const problem = failure.code === 'store-unavailable' ? await this.#conflict(name) : undefined;
+      throw problem === undefined ? failure : new CountersignError('path-forbidden', `${name} ${problem}`);
     }
   }
 
@@ -98,8 +100,23 @@ class FileLargeObjects implements LargeObjects {
       await fs.promises.unlink(join(this.#root, name));
       await this.#removeEmpty(dirname(name));
     } catch (error) {
-      if (!isAbsent(error)) throw storeUnavailable('remove', name, error);
+      if (isAbsent(error) || (await this.#conflict(name)) !== undefined) return;
+      throw storeUnavailable('remove', name, error);
     }
+  }
+
+  /** Why a directory cannot hold an object of this name beside those that are there; undefined when it can. */
+  async #conflict(name: string): Promise<string | undefined> {
+    if ((await this.#stats(name))?.isDirectory() === true) return 'is a directory, in which there are others';
+    for (let at = dirname(name); at !== '.'; at = dirname(at)) {
+      if ((await this.#stats(at))?.isFile() === true)
+        return `needs a directory where there is the file ${at}`;
+    }
+    return undefined;
+  }
+
+  #stats(name: string): Promise<fs.Stats | undefined> {
+    return fs.promises.lstat(join(this.#root, name)).catch(() => undefined);
   }
 
   async #rename(staged: string, name: string): Promise<DirectorySync> {

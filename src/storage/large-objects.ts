@@ -17,6 +17,8 @@ export interface LargeObjects {
    * Makes or replaces the object: durable, and whole at every moment, when it resolves. What `body` throws is thrown
    * again, and nothing has changed then: so a body that throws at its end when its hash is wrong is never stored.
    * @param length bytes that `body` yields when it does not throw.
+   * @throws CountersignError `path-forbidden` where the store is a directory, and the name needs a directory where there
+   *   is an object, or the other way round.
    */
   write(name: string, length: number, body: AsyncIterable<Uint8Array>): Promise<void>;
 

@@ -74,16 +74,16 @@ export class Upstream {
     const { targetBaseUrl: baseUrl, fetcher, observe } = this.#ports;
     if (baseUrl === undefined) throw new CountersignError('internal', 'no address of target files is known');
     const url = targetUrl(target, { baseUrl, consistentSnapshot: true });
-    return this.#persistently(async () => {
+    // Asked for when its first bytes are: a place that cannot take them leaves no answer behind that nobody reads.
+    const body = async function* (): AsyncGenerator<Uint8Array> {
       observe?.requested('target');
-      const body = await asUpstream(fetcher.get(url, target.length));
-      if (body === undefined) throw new CountersignError('not-found', `${url} does not exist`);
-      await take(
-        counted(body, (bytes) => {
-          observe?.received('target', bytes);
-        }),
-      );
-    });
+      const answer = await asUpstream(fetcher.get(url, target.length));
+      if (answer === undefined) throw new CountersignError('not-found', `${url} does not exist`);
+      yield* counted(answer, (bytes) => {
+        observe?.received('target', bytes);
+      });
+    };
+    return this.#persistently(() => take(body()));
   }
 
   #whole(url: string, maxBytes: number): Promise<Uint8Array | undefined> {
