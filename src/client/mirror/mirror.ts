@@ -10,6 +10,7 @@ import type { LargeObjects } from '../../storage/large-objects.ts';
 import type { ObjectStore } from '../../storage/store.ts';
 import { versionedName } from '../../tuf/layout.ts';
 import { Updater } from '../updater.ts';
+import { checkNotEnded } from './ended.ts';
 import type { HeldRole, MirrorJournal } from '../../storage/mirror-journal.ts';
 import { Presence } from './presence.ts';
 import { publish, shownFiles, type RootBytes } from './publication.ts';
@@ -116,7 +117,7 @@ export class Mirror {
     const stored = { files: 0, bytes: 0 };
     const { trusted, round } = await this.#takeAll(retentionMs, stored);
     const roots = await this.#allRoots(trusted);
-    this.#checkNotEnded();
+    checkNotEnded(this.#ports.signal);
     const published = await publish({ store, journal, clock }, trusted, roots);
     const now = clock.now();
     this.#noteShown(trusted, now);
@@ -148,7 +149,7 @@ export class Mirror {
     retentionMs: number | undefined,
     stored: { files: number; bytes: number },
   ): Promise<{ trusted: TrustedState; round: Round }> {
-    const { clock, archive, publishIncomplete } = this.#ports;
+    const { clock, archive, publishIncomplete, signal } = this.#ports;
     let taken = 0;
     let idle = 0;
     for (let known: string | undefined; ;) {
@@ -157,7 +158,7 @@ export class Mirror {
       // Half of what is promised: whoever reads on with an older snapshot may find nothing.
       const patienceMs = Math.max(SHORTEST_ROUND_MS, (retentionMs ?? Number.POSITIVE_INFINITY) / 2);
       const round = await this.#round(trusted, clock.now() + patienceMs, stored);
-      this.#checkNotEnded();
+      checkNotEnded(signal);
       taken += round.taken;
       idle = round.taken > 0 ? 0 : idle + 1;
       if (round.reached !== undefined && round.problemCount === 0) {
@@ -260,11 +261,6 @@ export class Mirror {
   async #removeSuperseded({ snapshot }: TrustedState, now: number): Promise<RemovalReport> {
     const keptMs = await this.#ports.promise(now);
     return removeSuperseded({ ...this.#ports, held: this.#held }, snapshot, now - keptMs, now);
-  }
-
-  #checkNotEnded(): void {
-    if (!this.#ports.signal.aborted) return;
-    throw new CountersignError('interrupted', 'the sync was ended; the next one goes on where it stopped');
   }
 }
 

@@ -15,7 +15,6 @@ export interface RoundPorts extends RolePorts {
   readonly jobs: number;
   /** Milliseconds since the epoch at which no further role is begun. */
   readonly deadline: number;
-  readonly signal: AbortSignal;
   /** Roles looked at in this level, and how many there are. */
   readonly progress: (done: number, total: number) => void;
 }

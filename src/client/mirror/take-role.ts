@@ -2,17 +2,16 @@
 // the journal. Whatever ends the process in between, the next run begins this role again and nothing public has changed.
 import { sha256Hex } from '../../lib/bytes.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { CountersignError, hasCode } from '../../lib/errors.ts';
+import { hasCode } from '../../lib/errors.ts';
 import type { ObjectStore } from '../../storage/store.ts';
 import { versionedName } from '../../tuf/layout.ts';
-import { placeOf } from '../roles/role-file.ts';
 import { readOwnBin, readTargets, type TargetsFile } from '../roles/targets-file.ts';
-import { verifyTargets } from '../verified-roles.ts';
 import type { HeldRole } from '../../storage/mirror-journal.ts';
 import type { Presence } from './presence.ts';
 import { putVerified } from './put-verified.ts';
 import { trustDigest, type ReachedRole } from './role-walk.ts';
 import { parseSelection, type Selection } from './selection.ts';
+import { verifyRole } from './verify-role.ts';
 import { takeTargets, type TakenBefore, type TargetPorts, type TargetProblem } from './take-targets.ts';
 
 /** Bytes; above the length of anything that was ever accepted. */
@@ -117,25 +116,6 @@ function isUpToDate(
     before.trust === trustDigest(trust) &&
     before.selection === ports.selectionNumber &&
     !ports.presence.isSuspect(role)
-  );
-}
-
-/**
- * As a client does, and more: a bin does not say which one it is, so that another of the same version, signed by the same
- * key, verifies in its place, and what belongs here seems absent (docs/trust.md). It shows in its paths, unless it is empty.
- */
-async function verifyRole(reached: ReachedRole, bytes: Uint8Array): Promise<TargetsFile> {
-  const { role, trust, reference, hashed } = reached;
-  const file = await verifyTargets(role, trust, reference, bytes);
-  let stray: string | undefined;
-  for (const { path } of hashed ? file.targets() : []) {
-    if (reached.covers(path)) return file;
-    stray ??= path;
-  }
-  if (stray === undefined) return file;
-  throw new CountersignError(
-    'metadata-invalid',
-    `role ${placeOf(role)} lists ${placeOf(stray)} and nothing that is delegated to it: another bin in its place`,
   );
 }
 

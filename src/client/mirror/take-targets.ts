@@ -7,6 +7,7 @@ import { HashCheck } from '../roles/file-reference.ts';
 import { placeOf } from '../roles/role-file.ts';
 import type { Target, TargetsFile } from '../roles/targets-file.ts';
 import type { JournalEntry, MirrorJournal } from '../../storage/mirror-journal.ts';
+import { checkNotEnded } from './ended.ts';
 import { objectNameProblem, targetObjects } from './object-names.ts';
 import type { ReachedRole } from './role-walk.ts';
 import type { Selection } from './selection.ts';
@@ -39,6 +40,8 @@ export interface TargetPorts {
   /** Shared by all roles in hand. */
   readonly lanes: Lanes;
   readonly observe: { stored(bytes: number): void };
+  /** Ends the sync in hand. */
+  readonly signal: AbortSignal;
 }
 
 export interface TakenTargets {
@@ -95,6 +98,7 @@ async function takeAll(ports: TargetPorts, targets: readonly Target[]): Promise<
   await mapConcurrent(targets, IN_LINE, (target) =>
     ports.lanes.run(async () => {
       try {
+        checkNotEnded(ports.signal);
         await takeFile(ports, target);
       } catch (error) {
         if (!isOfTheFile(error)) throw error;
@@ -117,7 +121,7 @@ function isOfTheFile(error: unknown): error is CountersignError {
   );
 }
 
-async function takeFile({ files, upstream, observe }: TargetPorts, target: Target): Promise<void> {
+async function takeFile({ files, upstream, observe, signal }: TargetPorts, target: Target): Promise<void> {
   if (files === undefined) return;
   for (const name of targetObjects(target)) {
     const problem = objectNameProblem(name);
@@ -126,8 +130,18 @@ async function takeFile({ files, upstream, observe }: TargetPorts, target: Targe
     }
     // What an interrupted run left is hashed again, not believed.
     if (await isPresent(files, name, target)) continue;
-    await upstream.target(target, (body) => files.write(name, target.length, verifiedBody(target, body)));
+    await upstream.target(target, (body) =>
+      files.write(name, target.length, verifiedBody(target, untilEnded(body, signal))),
+    );
     observe.stored(target.length);
+  }
+}
+
+/** A file may have gigabytes, and nobody who ends a sync waits for them. */
+async function* untilEnded(body: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  for await (const chunk of body) {
+    checkNotEnded(signal);
+    yield chunk;
   }
 }
 

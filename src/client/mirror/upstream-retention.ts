@@ -11,7 +11,8 @@ export async function upstreamRetention(upstream: Upstream): Promise<number | un
     const bytes = await upstream.metadata(name, MAX_RETENTION_BYTES);
     return bytes && parseRetention(bytes).retentionMs;
   } catch (error) {
-    if (hasCode(error, 'metadata-invalid', 'metadata-too-large')) return undefined;
+    // Also a server that has other answers than 404 for what it does not have. One that is away says so to the next request.
+    if (hasCode(error, 'metadata-invalid', 'metadata-too-large', 'upstream-unavailable')) return undefined;
     throw error;
   }
 }

@@ -9,10 +9,11 @@ import type { Fetcher } from '../fetcher.ts';
 import type { MetadataStore } from '../metadata-store.ts';
 import type { Target, TargetsFile } from '../roles/targets-file.ts';
 import { Updater } from '../updater.ts';
-import { checkNotExpired, verifyTargets } from '../verified-roles.ts';
+import { checkNotExpired } from '../verified-roles.ts';
 import { nextLevel, topRole, type Delegator, type ReachedRole } from './role-walk.ts';
 import { isPresent } from './take-targets.ts';
 import { readTrustedState, type TrustedState } from './trusted-state.ts';
+import { verifyRole } from './verify-role.ts';
 
 /** Roles, and target files, in hand at once. */
 const IN_FLIGHT = 16;
@@ -118,11 +119,11 @@ class Walk {
     return seen.size;
   }
 
-  async #role({ role, trust, reference }: ReachedRole): Promise<TargetsFile | undefined> {
+  async #role(reached: ReachedRole): Promise<TargetsFile | undefined> {
+    const { role, reference } = reached;
     const name = versionedName(role, reference.version);
     try {
-      const bytes = await whole(this.#options.metadata, name);
-      const file = await verifyTargets(role, trust, reference, bytes);
+      const file = await verifyRole(reached, await whole(this.#options.metadata, name));
       checkNotExpired(role, file, this.#now);
       return file;
     } catch (error) {
