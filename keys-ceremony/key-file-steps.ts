@@ -9,6 +9,7 @@ import { clientsThatCannotRead } from './client-support.ts';
 import type { CeremonyContext } from './context.ts';
 import { FileKey, writeKeyFile, type KeyAlgorithm } from './key-file.ts';
 import { checkName, newKeyFile } from './key-file-places.ts';
+import { mediumWarning } from './medium.ts';
 import { openHolderKey } from './open-key.ts';
 import { askForShares } from './paper-backup-restore.ts';
 import { parsePlan } from './parse-plan.ts';
@@ -67,6 +68,7 @@ export async function generateHolderKey(
     ]);
   }
   const file = await newKeyFile(out, name, folder);
+  await sayUnlessMedium(terminal, out, folder);
   const key = await FileKey.generate(algorithm, context.random);
   const lost = clientsThatCannotRead(key.publicKey);
   if (lost.length > 0) {
@@ -119,6 +121,7 @@ export async function restoreHolderKey(
   const terminal = terminalOf(context);
   const check = await guard(context, options, { workFolder: folder });
   const file = await newKeyFile(out, name, folder);
+  await sayUnlessMedium(terminal, out, folder);
   const key = await askForShares(terminal);
   try {
     const known = await readIfPresent(folder, publicKeyFile(name), MAX_BYTES.publicKey);
@@ -138,6 +141,12 @@ export async function restoreHolderKey(
   } finally {
     key.forget();
   }
+}
+
+/** Before anything is asked: the only copy of a key must not be where it is gone tonight. */
+async function sayUnlessMedium(terminal: Terminal, out: string, folder: string): Promise<void> {
+  const warning = await mediumWarning(out, folder);
+  if (warning !== undefined) terminal.say(warning);
 }
 
 async function protect(

@@ -4,11 +4,13 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import { sha256Hex } from '../../src/lib/bytes.ts';
 import { CountersignError } from '../../src/lib/errors.ts';
+import { printable } from '../../src/lib/printable.ts';
 import type { Ceremony } from '../ceremony.ts';
 import { answer, type CeremonyAnswer, type CeremonyContext } from '../context.ts';
 import { archiveOf, CHECKSUMS_FILE, encryptArchive, onlinePart } from '../export.ts';
 import { loadCeremony } from '../load-ceremony.ts';
 import { choosePassphrase } from '../passphrase-choice.ts';
+import { mediumWarning } from '../medium.ts';
 import { folderOf, record, recorded, withFolder } from '../session.ts';
 import { unwritable, writeOnce } from '../write-file.ts';
 import { OutputFolder } from '../write-once.ts';
@@ -51,6 +53,8 @@ Examples:
       await recorded(context, folder, ceremony.plan.ceremony, 'export', async () => {
         const to = path.resolve(context.cwd, options.to);
         await requireMedium(path.dirname(to));
+        const warning = await mediumWarning(path.dirname(to), folder);
+        if (warning !== undefined) context.stderr.write(`${printable(warning)}\n`);
         const result =
           options.online === true
             ? await exportOnline(context, ceremony, to)

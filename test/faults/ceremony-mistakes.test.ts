@@ -6,8 +6,9 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { FileKey, openKeyFile, writeKeyFile } from '../../keys-ceremony/key-file.ts';
 import { newKeyFile } from '../../keys-ceremony/key-file-places.ts';
+import { mediumWarning } from '../../keys-ceremony/medium.ts';
 import { makePassphrase } from '../../keys-ceremony/passphrase-choice.ts';
-import { ScriptedTerminal } from '../../keys-ceremony/terminal-scripted.ts';
+import { CTRL_C, ScriptedTerminal } from '../../keys-ceremony/terminal-scripted.ts';
 import { runInProcess } from '../support/cli-command.ts';
 import { foundCeremony, holdCeremony } from '../support/ceremony-people.ts';
 import { fakeTransit } from '../support/fake-transit.ts';
@@ -41,6 +42,11 @@ async function loseLine(folder: string): Promise<void> {
 async function lastStep(folder: string): Promise<Record<string, unknown>> {
   const lines = (await readFile(join(folder, 'transcript.ndjson'), 'utf8')).trimEnd().split('\n');
   return JSON.parse(lines.at(-1) ?? '{}') as Record<string, unknown>;
+}
+
+async function phraseOf(held: HeldCeremony): Promise<string> {
+  const { payload } = JSON.parse(await ok(held, ['status', '--json'])) as { payload: { phrase: string[] } };
+  return payload.phrase.join(' ');
 }
 
 test('the public key of a service whose key is in Vault is what "key show --json" prints', async () => {
@@ -303,4 +309,32 @@ test('everybody who is present has a place to sign the record', async () => {
   // Leader, second reader and witness besides.
   expect((await office.read('record.txt')).toString().match(/^name ___/gm)).toHaveLength(33);
   expect((await office.read('record.html')).toString().match(/class="present"/g)).toHaveLength(33);
+});
+
+test('a folder that is on the computer itself, and not on a medium, is said before anything is written', async () => {
+  const held = await heldCeremony(await tempDir());
+  const place = await tempDir();
+  const exported = await held.run(['export', '--online', '--to', join(place, 'trial')]);
+  expect(exported.status).toBe(0);
+  expect(exported.stderr).toContain(`warning: ${place} is on this computer itself, not on a medium`);
+  const generate = await held.run(
+    ['key', 'generate', '--name', 'holder-9', '--out', place],
+    [{ question: 'Number or name', answer: CTRL_C }],
+  );
+  expect(generate.stderr).toContain(`warning: ${place} is on this computer itself, not on a medium`);
+  // A file system of its own.
+  expect(await mediumWarning('/proc', held.folder)).toBeUndefined();
+});
+
+test('a key of another ceremony is refused with the digits on the right bags', async () => {
+  const held = await heldCeremony(await tempDir());
+  const bag = held.keys.get('holder-3')?.keyid.slice(0, 8) ?? '';
+  for (const command of [
+    ['sign', '--code', await phraseOf(held)],
+    ['transcript', 'sign'],
+  ]) {
+    const { code, message } = await refused(held, [...command, '--key', 'online']);
+    expect(code).toBe('key-mismatch');
+    expect(message).toContain(bag);
+  }
 });
