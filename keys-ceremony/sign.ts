@@ -33,7 +33,12 @@ export async function signWith(
 ): Promise<SignedRole[]> {
   const roles = rolesOfKey(groups, key.keyid);
   if (roles.length === 0) {
-    throw new CountersignError('key-mismatch', `key ${key.keyid} signs no role of this ceremony`);
+    const signers = [...new Set(groups.flatMap(({ trust }) => trust.keyids))];
+    throw new CountersignError(
+      'key-mismatch',
+      `key ${key.keyid} signs no role of this ceremony; the bags of those that do say ` +
+        signers.map((keyid) => keyid.slice(0, 8)).join(', '),
+    );
   }
   const signed: SignedRole[] = [];
   for (const role of roles) {

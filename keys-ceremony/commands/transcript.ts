@@ -138,7 +138,11 @@ Examples:
         try {
           const holder = holders.find(({ keyid }) => keyid === key.keyid);
           if (holder === undefined) {
-            throw new CountersignError('key-mismatch', `key ${key.keyid} is of no holder of this ceremony`);
+            const bags = holders.map(({ name, keyid }) => `${keyid.slice(0, 8)} (${name})`).join(', ');
+            throw new CountersignError(
+              'key-mismatch',
+              `key ${key.keyid} is of no holder of this ceremony; the bags of the holders say ${bags}`,
+            );
           }
           const file = attestationFile(key.keyid);
           const had = before.find(({ signature }) => signature.keyid === key.keyid);
