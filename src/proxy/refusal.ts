@@ -5,6 +5,7 @@
 //    is skipped with a warning that shows the type. So pip gets one whose parameter says why.
 // Everybody else gets the status, and a problem document (RFC 9457).
 import { CountersignError, ERRORS, messageOf, type ErrorCode } from '../lib/errors.ts';
+import { printableLine } from '../lib/printable.ts';
 
 export interface Refusal {
   readonly code: ErrorCode;
@@ -20,8 +21,10 @@ const MAX_REASON = 300;
 export function refusalOf(error: unknown): Refusal {
   const known = error instanceof CountersignError && error.code !== 'internal';
   const code = known ? error.code : 'internal';
-  const reason = printable(
+  // What came from a stranger must not write into a header or a terminal.
+  const reason = printableLine(
     known ? `countersign: ${messageOf(error)}` : 'countersign: internal fault, see its log',
+    MAX_REASON,
   );
   return { code, status: statusOf(code), reason, remedy: ERRORS[code].remedy };
 }
@@ -34,12 +37,6 @@ function statusOf(code: ErrorCode): number {
   const { kind } = ERRORS[code];
   if (kind === 'unavailable') return 504;
   return kind === 'internal' ? 500 : 403;
-}
-
-/** What came from a stranger must not write into a header or a terminal. */
-function printable(text: string): string {
-  const line = text.replaceAll(/[^\x20-\x7e]+/g, '?');
-  return line.length <= MAX_REASON ? line : `${line.slice(0, MAX_REASON - 3)}...`;
 }
 
 /** RFC 9457. */

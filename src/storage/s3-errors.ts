@@ -1,6 +1,10 @@
 // What an S3 server's refusal or silence means: may the request be repeated, may it have been carried out all the same,
 // and which words help the operator.
 import { CountersignError, type ErrorDetails } from '../lib/errors.ts';
+import { printableLine } from '../lib/printable.ts';
+
+/** Characters of what a server says that are passed on. */
+const MAX_WORDS = 400;
 
 export interface Verdict {
   /** Sending the same request again may succeed. */
@@ -78,12 +82,12 @@ export function isRefused(error: unknown): boolean {
 /** `store-unavailable` that names the object, what the server said, and where useful the way out. */
 export function s3Unavailable(action: string, uri: string, error: unknown): CountersignError {
   if (error instanceof CountersignError) return error;
-  const details: Record<string, string | number> = { answer: printable(s3Code(error)) };
+  const details: Record<string, string | number> = { answer: printableLine(s3Code(error), MAX_WORDS) };
   const status = statusOf(error);
   const requestId = field(field(error, '$metadata'), 'requestId');
   if (status !== undefined) details['status'] = status;
   // What the server's operator asks for.
-  if (typeof requestId === 'string') details['requestId'] = printable(requestId);
+  if (typeof requestId === 'string') details['requestId'] = printableLine(requestId, MAX_WORDS);
   // No cause: the SDK's errors carry the request with its signature and session token.
   return new CountersignError('store-unavailable', `cannot ${action} ${uri}: ${describe(error)}`, {
     details: details satisfies ErrorDetails,
@@ -98,12 +102,9 @@ export function describe(error: unknown): string {
   // A failed connection to several addresses has no message of its own.
   const known = [EXPLANATIONS[code], said, field(error, 'code')];
   const words = known.find((text): text is string => typeof text === 'string' && text !== '') ?? '';
-  return printable(`${code}${status === undefined ? '' : ` (${status})`}${words === '' ? '' : `: ${words}`}`);
-}
-
-/** The server chooses these words, and they end up on terminals. */
-function printable(text: string): string {
-  return text.replaceAll(/[^\x20-\x7e]+/g, ' ').slice(0, 400);
+  const text = `${code}${status === undefined ? '' : ` (${status})`}${words === '' ? '' : `: ${words}`}`;
+  // The server chooses these words, and they end up on terminals.
+  return printableLine(text, MAX_WORDS);
 }
 
 function field(value: unknown, name: string): unknown {

@@ -4,7 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { printable } from '../../src/lib/printable.ts';
+import { printable, printableLine } from '../../src/lib/printable.ts';
 import { foundCeremony } from '../support/ceremony-people.ts';
 import { runInProcess } from '../support/cli-command.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -21,6 +21,14 @@ test.each([
   ['Grüße, 日本語, 😀', 'Grüße, 日本語, 😀'],
 ])('%j is printed as %j', (text, printed) => {
   expect(printable(text)).toBe(printed);
+});
+
+test.each([
+  ['  one\r\ntwo\u001b[2J', 20, 'one two [2J'],
+  ['Grüße', 20, 'Gr e'],
+  ['0123456789ab', 10, '0123456...'],
+])('%j in %i characters is the line %j', (text, maxLength, line) => {
+  expect(printableLine(text, maxLength)).toBe(line);
 });
 
 test('no text has anything left that a terminal obeys, and ordinary text stays as it is', () => {

@@ -1,6 +1,10 @@
 // What Vault's refusals mean, in words for the operator. Errors of the HTTP client hold the request, with the token
 // and what was to be signed: nothing of them is passed on but their code.
 import { CountersignError } from '../../lib/errors.ts';
+import { printableLine } from '../../lib/printable.ts';
+
+/** Characters of what the server says that are passed on. */
+const MAX_WORDS = 300;
 
 export interface VaultAnswer {
   readonly status: number;
@@ -15,7 +19,7 @@ export function answerOf(error: unknown): VaultAnswer | undefined {
   if (typeof status !== 'number') return undefined;
   const errors = field(field(response, 'body'), 'errors');
   const first: unknown = Array.isArray(errors) ? errors[0] : undefined;
-  return { status, said: printable(typeof first === 'string' ? first : '') };
+  return { status, said: printableLine(typeof first === 'string' ? first : '', MAX_WORDS) };
 }
 
 /**
@@ -63,11 +67,7 @@ const CONNECTION: Readonly<Record<string, string>> = {
 function connectionFailure(error: unknown): string {
   const code = field(error, 'code');
   if (typeof code !== 'string') return 'no answer that can be read';
-  return CONNECTION[code] ?? `no connection (${printable(code)})`;
-}
-
-function printable(text: string): string {
-  return text.replaceAll(/[^\x20-\x7e]+/g, ' ').slice(0, 300);
+  return CONNECTION[code] ?? `no connection (${printableLine(code, MAX_WORDS)})`;
 }
 
 /** A property of anything, where it has one. */
