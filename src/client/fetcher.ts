@@ -1,5 +1,6 @@
 // How the client gets files: a port, so that tests and mirrors can bring their own. Nothing that it brings is trusted.
 import { CountersignError } from '../lib/errors.ts';
+import { wholeBody } from '../lib/whole-body.ts';
 
 export interface Fetcher {
   /**
@@ -22,15 +23,7 @@ export async function fetchWhole(
 ): Promise<Uint8Array | undefined> {
   const body = await fetcher.get(url, maxBytes);
   if (body === undefined) return undefined;
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of body) {
-    length += chunk.length;
-    // TUF 5.3.3 to 5.6.1 "download … up to the number of bytes": endless data attack.
-    if (length > maxBytes) {
-      throw new CountersignError('metadata-too-large', `${url} has more than ${maxBytes} bytes`);
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks, length);
+  // TUF 5.3.3 to 5.6.1 "download … up to the number of bytes".
+  const tooLong = () => new CountersignError('metadata-too-large', `${url} has more than ${maxBytes} bytes`);
+  return wholeBody(body, maxBytes, tooLong);
 }

@@ -1,7 +1,7 @@
 // A repository behind a URL, read with GET: bounded in bytes and time, redirects within the same scheme only.
 import { CountersignError, messageOf } from '../lib/errors.ts';
+import { wholeBody } from '../lib/whole-body.ts';
 import { followRedirects, unavailable } from './follow-redirects.ts';
-import type { HttpAnswer } from './http-get.ts';
 import type { RepositorySource } from './source.ts';
 
 /** Milliseconds for one object. */
@@ -22,7 +22,11 @@ export function httpSource(base: string): RepositorySource {
         try {
           if (answer.status === 404) return undefined;
           if (answer.status !== 200) throw unavailable(url, `answers ${answer.status}`);
-          return await readBounded(answer, name, maxBytes);
+          return await wholeBody(
+            answer.body,
+            maxBytes,
+            () => new CountersignError('metadata-too-large', `${name} has more than ${maxBytes} bytes`),
+          );
         } finally {
           await answer.discard();
         }
@@ -41,17 +45,4 @@ function parseBase(base: string): URL {
   }
   if (!url.pathname.endsWith('/')) url.pathname += '/';
   return url;
-}
-
-async function readBounded({ body }: HttpAnswer, name: string, maxBytes: number): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of body) {
-    length += chunk.length;
-    if (length > maxBytes) {
-      throw new CountersignError('metadata-too-large', `${name} has more than ${maxBytes} bytes`);
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }

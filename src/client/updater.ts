@@ -2,7 +2,7 @@
 // what to keep. The checks themselves are in verified-roles.ts. A step that fails changes nothing of what was kept.
 import type { Clock } from '../lib/clock.ts';
 import { CountersignError, hasCode } from '../lib/errors.ts';
-import { MAX_METADATA_BYTES, MAX_ROOT_ROTATIONS } from '../tuf/metadata-limits.ts';
+import { bytesToRead, MAX_METADATA_BYTES, MAX_ROOT_ROTATIONS } from '../tuf/metadata-limits.ts';
 import { searchTarget } from './delegation-search.ts';
 import { fetchWhole, type Fetcher } from './fetcher.ts';
 import type { MetadataStore } from './metadata-store.ts';
@@ -52,9 +52,6 @@ interface Trusted {
   readonly snapshot: SnapshotFile;
   readonly targets: TargetsFile;
 }
-
-/** Bytes that signed metadata may ask for in one file: its length comes from an online key, which may be stolen. */
-const MAX_STATED_LENGTH = 50_000_000;
 
 /** Bytes of delegated roles in memory. */
 const CACHE_BYTES = 64 * 1024 * 1024;
@@ -209,7 +206,7 @@ export class Updater {
       return trusted;
     }
     const name = this.#fileName(root, 'snapshot', reference.version);
-    const bytes = await this.#need(name, limitFor('snapshot', reference)); // TUF 5.5.1
+    const bytes = await this.#need(name, bytesToRead('snapshot', reference.length)); // TUF 5.5.1
     const next = await verifySnapshot(root, reference, bytes, trusted);
     checkNotExpired('snapshot', next, now); // TUF 5.5.6
     await store.exchange('snapshot.json', stored, bytes); // TUF 5.5.7
@@ -271,7 +268,7 @@ export class Updater {
     now: number,
   ): Promise<TargetsFile> {
     const name = this.#fileName(root, role, reference.version);
-    const bytes = await this.#need(name, limitFor('targets', reference)); // TUF 5.6.1
+    const bytes = await this.#need(name, bytesToRead('targets', reference.length)); // TUF 5.6.1
     const file = await verifyTargets(role, trust, reference, bytes);
     checkNotExpired(role, file, now);
     await this.#ports.store.keep(localName(role), bytes); // TUF 5.6.6
@@ -298,10 +295,6 @@ export class Updater {
 /** One component, whatever the role is called: no name leaves the directory, and none is read as a query. */
 function localName(role: string): string {
   return `${quoteName(role)}.json`;
-}
-
-function limitFor(role: 'snapshot' | 'targets', { length }: FileReference): number {
-  return Math.min(length ?? MAX_METADATA_BYTES[role], MAX_STATED_LENGTH);
 }
 
 /** What an earlier update left and does not verify any more (another key, a damaged disk) is as good as absent. */

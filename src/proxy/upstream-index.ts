@@ -2,6 +2,7 @@
 import { followRedirects, unavailable } from '../client/follow-redirects.ts';
 import type { HttpAnswer } from '../client/http-get.ts';
 import { CountersignError, messageOf } from '../lib/errors.ts';
+import { wholeBody } from '../lib/whole-body.ts';
 import { parseHtmlPage } from '../simple/page-html.ts';
 import { parseJsonPage } from '../simple/page-json.ts';
 import { MAX_PAGE_BYTES, type ProjectPage } from '../simple/project-page.ts';
@@ -46,14 +47,7 @@ export async function upstreamPage(indexUrl: string, name: string): Promise<Upst
 async function bytesOf({ status, body }: HttpAnswer, url: URL): Promise<Buffer | undefined> {
   if (status === 404 || status === 410) return undefined;
   if (status !== 200) throw unavailable(url, `answers ${status}`);
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of body) {
-    length += chunk.length;
-    if (length > MAX_PAGE_BYTES) {
-      throw new CountersignError('page-invalid', `${url.href} has more than ${MAX_PAGE_BYTES} bytes`);
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks, length);
+  const tooLong = () =>
+    new CountersignError('page-invalid', `${url.href} has more than ${MAX_PAGE_BYTES} bytes`);
+  return wholeBody(body, MAX_PAGE_BYTES, tooLong);
 }

@@ -6,7 +6,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { CountersignError, hasCode } from '../../lib/errors.ts';
 import type { ObjectStore, StoredObject } from '../../storage/store.ts';
 import { TIMESTAMP_NAME, versionedName } from '../../tuf/layout.ts';
-import { MAX_METADATA_BYTES } from '../../tuf/metadata-limits.ts';
+import { MAX_METADATA_BYTES, MAX_STATED_BYTES } from '../../tuf/metadata-limits.ts';
 import { readTimestamp } from '../roles/timestamp-file.ts';
 import { readSnapshot } from '../roles/snapshot-file.ts';
 import { isNewer, verifyTimestamp } from '../verified-roles.ts';
@@ -35,16 +35,13 @@ export async function shownFiles(
   const files: [string, Uint8Array][] = [['timestamp.json', shown.bytes]];
   try {
     const name = versionedName('snapshot', readTimestamp(shown.bytes).snapshot.version);
-    const snapshot = await store.get(name, MAX_FILE_BYTES);
+    const snapshot = await store.get(name, MAX_STATED_BYTES);
     if (snapshot !== undefined) files.push(['snapshot.json', snapshot.bytes]);
   } catch (error) {
     if (!hasCode(error, 'metadata-invalid', 'metadata-too-large')) throw error;
   }
   return files;
 }
-
-/** Bytes; above the length of anything that was ever accepted. */
-const MAX_FILE_BYTES = 50_000_000;
 
 async function shownTimestamp(store: Pick<ObjectStore, 'get'>): Promise<StoredObject | undefined> {
   try {
@@ -126,10 +123,10 @@ async function signedByRoot(
 ): Promise<SignedByRoot | undefined> {
   try {
     const { version } = readTimestamp(timestamp).snapshot;
-    const snapshot = await store.get(versionedName('snapshot', version), MAX_FILE_BYTES);
+    const snapshot = await store.get(versionedName('snapshot', version), MAX_STATED_BYTES);
     const reference = snapshot && readSnapshot(snapshot.bytes).reference('targets');
     const targets =
-      reference && (await store.get(versionedName('targets', reference.version), MAX_FILE_BYTES));
+      reference && (await store.get(versionedName('targets', reference.version), MAX_STATED_BYTES));
     return targets && { timestamp, snapshot: snapshot.bytes, targets: targets.bytes };
   } catch (error) {
     if (hasCode(error, 'metadata-invalid', 'metadata-too-large')) return undefined;

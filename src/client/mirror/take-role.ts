@@ -5,6 +5,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { hasCode } from '../../lib/errors.ts';
 import type { ObjectStore } from '../../storage/store.ts';
 import { versionedName } from '../../tuf/layout.ts';
+import { MAX_STATED_BYTES } from '../../tuf/metadata-limits.ts';
 import { readOwnBin, readTargets, type TargetsFile } from '../roles/targets-file.ts';
 import type { HeldRole } from '../../storage/mirror-journal.ts';
 import type { Presence } from './presence.ts';
@@ -13,9 +14,6 @@ import { trustDigest, type ReachedRole } from './role-walk.ts';
 import { parseSelection, type Selection } from './selection.ts';
 import { verifyRole } from './verify-role.ts';
 import { takeTargets, type TakenBefore, type TargetPorts, type TargetProblem } from './take-targets.ts';
-
-/** Bytes; above the length of anything that was ever accepted. */
-const MAX_ROLE_BYTES = 50_000_000;
 
 export interface RolePorts extends TargetPorts {
   readonly store: ObjectStore;
@@ -131,7 +129,7 @@ async function readVerified(
   name: string,
 ): Promise<VerifiedFile | undefined> {
   try {
-    const object = await store.get(name, MAX_ROLE_BYTES);
+    const object = await store.get(name, MAX_STATED_BYTES);
     if (object === undefined) return undefined;
     const file = await verifyRole(reached, object.bytes);
     return { bytes: object.bytes, file };
@@ -154,7 +152,7 @@ export async function readHeld(
   { version, sha256 }: HeldRole,
 ): Promise<TargetsFile | undefined> {
   try {
-    const object = await store.get(versionedName(role, version), MAX_ROLE_BYTES);
+    const object = await store.get(versionedName(role, version), MAX_STATED_BYTES);
     if (object === undefined || sha256Hex(object.bytes) !== sha256) return undefined;
     return readOwnBin(object.bytes) ?? readTargets(role, object.bytes);
   } catch (error) {

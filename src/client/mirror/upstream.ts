@@ -1,7 +1,7 @@
 // The repository that is mirrored, as requests: bounded, counted, and repeated when the other side breaks off.
 import type { Clock } from '../../lib/clock.ts';
 import { CountersignError, hasCode } from '../../lib/errors.ts';
-import { MAX_METADATA_BYTES } from '../../tuf/metadata-limits.ts';
+import { bytesToRead } from '../../tuf/metadata-limits.ts';
 import { fetchWhole, type Fetcher } from '../fetcher.ts';
 import { quoteName } from '../quoted-name.ts';
 import type { FileReference } from '../roles/file-reference.ts';
@@ -12,9 +12,6 @@ import { targetUrl } from '../target-download.ts';
 const ATTEMPTS = 5;
 /** Milliseconds before the second attempt, at most; doubles with each further one. */
 const FIRST_PAUSE_MS = 500;
-
-/** Bytes that signed metadata may ask for in one metadata file, as the client has it (updater.ts). */
-const MAX_STATED_LENGTH = 50_000_000;
 
 export type RequestKind = 'metadata' | 'target';
 
@@ -60,8 +57,7 @@ export class Upstream {
   /** The file of a role that snapshot names, not verified yet. @throws CountersignError `metadata-missing`. */
   async role(role: string, { version, length }: FileReference): Promise<Uint8Array> {
     const name = `${version}.${quoteName(role)}.json`;
-    const limit = Math.min(length ?? MAX_METADATA_BYTES.targets, MAX_STATED_LENGTH);
-    const bytes = await this.metadata(name, limit);
+    const bytes = await this.metadata(name, bytesToRead('targets', length));
     if (bytes !== undefined) return bytes;
     throw new CountersignError('metadata-missing', `${this.metadataUrl}${name} does not exist`);
   }

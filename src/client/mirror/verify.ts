@@ -5,6 +5,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { mapConcurrent } from '../../lib/concurrency.ts';
 import { CountersignError, hasCode, type ErrorCode } from '../../lib/errors.ts';
 import { METADATA_PREFIX, versionedName } from '../../tuf/layout.ts';
+import { MAX_STATED_BYTES } from '../../tuf/metadata-limits.ts';
 import type { Fetcher } from '../fetcher.ts';
 import type { MetadataStore } from '../metadata-store.ts';
 import type { Target, TargetsFile } from '../roles/targets-file.ts';
@@ -166,13 +167,10 @@ class Walk {
   }
 }
 
-/** Bytes; above the length of anything that a client accepts. */
-const MAX_FILE_BYTES = 50_000_000;
-
 async function whole(files: CopyFiles, name: string): Promise<Uint8Array> {
   const size = await files.size(name);
   if (size === undefined) throw new CountersignError('metadata-missing', `${name} is absent`);
-  if (size > MAX_FILE_BYTES) throw new CountersignError('metadata-too-large', `${name} has ${size} bytes`);
+  if (size > MAX_STATED_BYTES) throw new CountersignError('metadata-too-large', `${name} has ${size} bytes`);
   const chunks: Uint8Array[] = [];
   for await (const chunk of files.read(name)) chunks.push(chunk);
   return Buffer.concat(chunks);
