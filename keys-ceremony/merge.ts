@@ -13,6 +13,7 @@ import {
   signatureFile,
   SIGNATURES_FOLDER,
 } from './ceremony-folder.ts';
+import { refuseAborted } from './load-ceremony.ts';
 import type { Payload } from './payload.ts';
 import { signatureFileBytes } from './signature-file.ts';
 import type { SigningGroup } from './signing-groups.ts';
@@ -31,7 +32,7 @@ export interface MergeResult {
  * Takes over the signatures in `from`.
  * @param from absolute paths of ceremony folders and signature files.
  * @throws CountersignError `ceremony-file-missing` when one is not there; `ceremony-mismatch` when a folder has another
- *   plan; `file-unwritable`, `ceremony-file-invalid` when a signature cannot be written.
+ *   plan; `ceremony-aborted` when it was aborted there; `file-unwritable`, `ceremony-file-invalid` when a signature cannot be written.
  */
 export async function mergeSignatures(
   folder: string,
@@ -82,6 +83,8 @@ async function signatureFilesIn(place: string, payload: Payload): Promise<string
     throw new CountersignError('ceremony-file-missing', `${place} cannot be read: ${messageOf(error)}`);
   }
   if (!found.isDirectory()) return [place];
+  // Whoever ended it there has seen something that everybody here must know of.
+  await refuseAborted(place);
   const plan = await readIfPresent(place, FILES.plan, MAX_BYTES.plan);
   if (plan !== undefined && sha256Hex(plan) !== payload.origin.plan) {
     throw new CountersignError(

@@ -338,3 +338,17 @@ test('a key of another ceremony is refused with the digits on the right bags', a
     expect(message).toContain(bag);
   }
 });
+
+test('signatures are not taken over from a copy of the folder in which the ceremony was aborted', async () => {
+  const dir = await tempDir();
+  const office = await foundCeremony(join(dir, 'office'), 'genesis');
+  await office.ask('one-time');
+  const { phrase } = (await office.ask('build')) as { phrase: string };
+  const elsewhere = await office.copyTo(join(dir, 'elsewhere'));
+  await elsewhere.ask('sign', '--key', 'holder-1', '--code', phrase);
+  await elsewhere.ask('abort', '--reason', 'somebody else had the stick over night');
+  const { code, message } = await office.refused('merge', elsewhere.folder);
+  expect(code).toBe('ceremony-aborted');
+  expect(message).toContain('elsewhere was aborted: somebody else had the stick over night');
+  expect(await readdir(office.folder)).not.toContain('signatures');
+});
