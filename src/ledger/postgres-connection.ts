@@ -37,6 +37,19 @@ export interface Limits {
   readonly statementMs?: number;
   /** Milliseconds for the whole transaction. */
   readonly transactionMs?: number;
+  /** Milliseconds in which this process may say nothing. */
+  readonly silenceMs?: number;
+}
+
+/**
+ * For a transaction that writes this many rows. Putting them into words is silence for the server: a publication of hundreds
+ * of thousands of events would never be settled. 100 rows a millisecond and one row a millisecond are slow machines.
+ */
+export function limitsFor(rows: number): Limits {
+  return {
+    silenceMs: SILENCE_MS + Math.ceil(rows / 100),
+    transactionMs: TRANSACTION_MS + rows,
+  };
 }
 
 export class PostgresConnection {
@@ -107,7 +120,11 @@ export class PostgresConnection {
     }
     let usable = true;
     try {
-      const begin = beginning(mode, Math.min(limits.statementMs ?? STATEMENT_MS, limitMs));
+      const begin = beginning(
+        mode,
+        Math.min(limits.statementMs ?? STATEMENT_MS, limitMs),
+        limits.silenceMs ?? SILENCE_MS,
+      );
       return await this.#within(limitMs, this.#perform(client, begin, work));
     } catch (error) {
       usable = connectionGoesOn(error) && (await this.#rollBack(client));
@@ -214,13 +231,13 @@ function pool(config: pg.ClientConfig, max: number): pg.Pool {
  * Durable when committed, whatever the server's default; `remote_apply` is more than `on` and stays. Tables are named
  * with their schema, so the search path holds nothing of others.
  */
-function beginning(mode: string, statementMs: number): string {
+function beginning(mode: string, statementMs: number, silenceMs: number): string {
   return `BEGIN ISOLATION LEVEL ${mode};
     SELECT pg_is_in_recovery() AS standby,
       set_config('synchronous_commit',
         CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true),
       set_config('statement_timeout', '${statementMs}', true),
       set_config('lock_timeout', '${statementMs}', true),
-      set_config('idle_in_transaction_session_timeout', '${SILENCE_MS}', true),
+      set_config('idle_in_transaction_session_timeout', '${silenceMs}', true),
       set_config('search_path', 'pg_catalog', true)`;
 }

@@ -150,6 +150,9 @@ export async function eventReceipts(query: Query, ids: readonly string[]): Promi
   return found;
 }
 
+/** Rows in one statement: putting more of them into words keeps this process, and the server waiting. */
+const SLICE_ROWS = 20_000;
+
 /** Events are settled once: positions that are no longer pending stay as they are. */
 export async function settleEvents(
   query: Query,
@@ -158,22 +161,46 @@ export async function settleEvents(
   rejected: readonly Rejection[],
 ): Promise<void> {
   if (positions.length === 0) return;
+  const refusals = new Map(rejected.map((rejection) => [rejection.position, rejection]));
+  let settled = 0;
+  for (let first = 0; first < positions.length; first += SLICE_ROWS) {
+    const slice = positions.slice(first, first + SLICE_ROWS);
+    settled += await settleSlice(
+      query,
+      snapshot,
+      slice,
+      slice.flatMap((at) => refusals.get(at) ?? []),
+    );
+  }
+  // Last of all: whoever appends waits for this row.
+  await query('UPDATE countersign.counters SET backlog = backlog - $1', [settled]);
+}
+
+/** How many of the events were pending. */
+async function settleSlice(
+  query: Query,
+  snapshot: number,
+  positions: readonly number[],
+  rejected: readonly Rejection[],
+): Promise<number> {
   const { count } = await query(
     `UPDATE countersign.events AS e
      SET snapshot = $1, changes = NULL, code = r.code, reason = r.reason
      FROM unnest($2::bigint[]) AS s (position)
        LEFT JOIN unnest($3::bigint[], $4::text[], $5::text[]) AS r (position, code, reason) USING (position)
-     WHERE e.position = s.position AND e.snapshot IS NULL`,
+     WHERE e.position = s.position AND e.snapshot IS NULL AND e.position BETWEEN $6 AND $7`,
     [
       snapshot,
       positions,
       rejected.map((r) => r.position),
       rejected.map(({ code }) => code),
       rejected.map(({ reason }) => reason),
+      // Ascending: the server looks at no others.
+      positions[0],
+      positions.at(-1),
     ],
   );
-  // Last of all: whoever appends waits for this row.
-  await query('UPDATE countersign.counters SET backlog = backlog - $1', [count]);
+  return count;
 }
 
 /** See `History.backlog`. */

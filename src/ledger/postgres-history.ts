@@ -11,15 +11,28 @@ interface PublicationRow {
   readonly intent: string | null;
 }
 
+/** Rows in one statement: putting more of them into words keeps this process, and the server waiting. */
+const SLICE_ROWS = 20_000;
+
 export async function recordChanges(
   query: Query,
   snapshot: number,
   changes: readonly TargetChange[],
 ): Promise<void> {
-  if (changes.length === 0) return;
+  for (let first = 0; first < changes.length; first += SLICE_ROWS) {
+    await recordSlice(query, snapshot, changes.slice(first, first + SLICE_ROWS), first);
+  }
+}
+
+async function recordSlice(
+  query: Query,
+  snapshot: number,
+  changes: readonly TargetChange[],
+  first: number,
+): Promise<void> {
   await query(
     `INSERT INTO countersign.changes (snapshot, item, op, path, target, previous, ended)
-     SELECT $1, number - 1, op, path, target, previous,
+     SELECT $1, $6::integer + number - 1, op, path, target, previous,
        bool_or(previous IS NOT NULL) OVER (PARTITION BY path ORDER BY number)
          OR EXISTS (SELECT 1 FROM countersign.changes AS older WHERE older.path = fresh.path AND older.ended)
      FROM unnest($2::text[], $3::text[], $4::text[], $5::text[])
@@ -30,6 +43,7 @@ export async function recordChanges(
       changes.map(({ path }) => path),
       changes.map(({ target }) => jsonOrNull(target)),
       changes.map(({ previous }) => jsonOrNull(previous)),
+      first,
     ],
   );
 }

@@ -33,7 +33,7 @@ import type {
 } from './ledger.ts';
 import { adoptHead } from './postgres-adoption.ts';
 import * as audit from './postgres-audit.ts';
-import { PostgresConnection } from './postgres-connection.ts';
+import { limitsFor, PostgresConnection } from './postgres-connection.ts';
 import * as events from './postgres-events.ts';
 import * as history from './postgres-history.ts';
 import { currentLease, fenceLease, requestLease } from './postgres-lease.ts';
@@ -102,7 +102,7 @@ export class PostgresLedger implements Ledger, History, Restoration, SharedWork 
       await publications.advanceHead(query, intent, this.#connection.uri);
       const body = announcement('announced', intent, lease);
       return audit.appendAudit(query, body, intent.snapshot - 1, intent.at);
-    });
+    }, limitsFor(intent.events.length));
   }
 
   announce(epoch: number, kind: 'resumed' | 'reconciling', intent: Intent, now: number): Promise<AuditMark> {
@@ -110,7 +110,7 @@ export class PostgresLedger implements Ledger, History, Restoration, SharedWork 
       const lease = await fenceLease(query, epoch);
       await publications.lockedHead(query);
       return audit.appendAudit(query, announcement(kind, intent, lease), intent.snapshot - 1, now);
-    });
+    }, limitsFor(intent.events.length));
   }
 
   finish(
@@ -119,14 +119,17 @@ export class PostgresLedger implements Ledger, History, Restoration, SharedWork 
     signed: SignedFiles,
     now: number,
   ): Promise<AuditMark | undefined> {
-    return this.#connection.write(async (query) => {
-      if ((await publications.settling(query, intent)) === 'finished') return undefined;
-      await history.recordChanges(query, intent.snapshot, changes);
-      await publications.finishPublication(query, intent, signed, now, this.#listener.notice('finished'));
-      await events.settleEvents(query, intent.snapshot, intent.events, intent.rejected);
-      const announced = await audit.announcementOf(query, intent.snapshot);
-      return audit.appendAudit(query, signature(intent, signed, announced), intent.snapshot - 1, now);
-    });
+    return this.#connection.write(
+      async (query) => {
+        if ((await publications.settling(query, intent)) === 'finished') return undefined;
+        await history.recordChanges(query, intent.snapshot, changes);
+        await publications.finishPublication(query, intent, signed, now, this.#listener.notice('finished'));
+        await events.settleEvents(query, intent.snapshot, intent.events, intent.rejected);
+        const announced = await audit.announcementOf(query, intent.snapshot);
+        return audit.appendAudit(query, signature(intent, signed, announced), intent.snapshot - 1, now);
+      },
+      limitsFor(intent.events.length + changes.length),
+    );
   }
 
   adopt(epoch: number, adoption: Adoption, now: number): Promise<AuditMark> {
@@ -136,7 +139,7 @@ export class PostgresLedger implements Ledger, History, Restoration, SharedWork 
       const { snapshot, events: positions, rejected } = adoption.intent;
       await events.settleEvents(query, snapshot, positions, rejected);
       return audit.appendAudit(query, adopted(adoption, lease), adoption.follows, now);
-    });
+    }, limitsFor(adoption.intent.events.length));
   }
 
   placeOrder(kind: OrderKind, content: string, now: number): Promise<number> {
