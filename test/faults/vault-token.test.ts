@@ -66,3 +66,42 @@ test('a token that has ended is asked for now and then, not without pause', asyn
   expect(refused).toBeGreaterThan(10);
   expect(refused).toBeLessThan(300);
 });
+
+test('a token is renewed in time though the clock is put back by hours', async () => {
+  // What a timer counts, and what the clock says.
+  let counted = 0;
+  let back = 0;
+  let renewed = 0;
+  const clock: Clock = {
+    now: () => counted - back,
+    sleep: async (ms, signal) => {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (signal?.aborted === true) return;
+      counted += ms;
+      back = 5 * 60 * MINUTE_MS;
+    },
+  };
+  let endsAt = 60 * MINUTE_MS;
+  const transport: VaultTransport = {
+    send: ({ path }) => {
+      if (counted > endsAt) {
+        const response = { statusCode: 403, body: { errors: [] } };
+        return Promise.reject(Object.assign(new Error('it has ended'), { response }));
+      }
+      if (path.endsWith('lookup-self')) return Promise.resolve({ data: { ttl: 3600, renewable: true } });
+      renewed += 1;
+      endsAt = counted + 60 * MINUTE_MS;
+      return Promise.resolve({ auth: { lease_duration: 3600, renewable: true } });
+    },
+    close: () => undefined,
+  };
+  const login = { method: 'token', token: () => Promise.resolve('from the file') } as const;
+  const token = new VaultToken(transport, 'https://vault.example', login, clock);
+  await token.get();
+  for (let i = 0; i < 1000 && renewed < 5 && counted <= endsAt; i++) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await token.close();
+  expect(counted).toBeLessThanOrEqual(endsAt);
+  expect(renewed).toBeGreaterThanOrEqual(5);
+});

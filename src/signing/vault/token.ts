@@ -125,10 +125,11 @@ export class VaultToken {
         await this.#clock.sleep(RETRY_MS, signal);
         continue;
       }
-      const left = held.since + held.ttlMs / 2 - this.#clock.now();
+      // Never more than that, and not asked anew afterwards: a clock that was put back must not make a token end.
+      const left = Math.min(held.since + held.ttlMs / 2 - this.#clock.now(), held.ttlMs / 2);
       if (left > 0) {
         await this.#clock.sleep(Math.min(left, LONGEST_MS), signal);
-        continue;
+        if (left > LONGEST_MS || this.#held !== held) continue;
       }
       try {
         await this.#renew(held);
