@@ -4,6 +4,7 @@ import { randomInt, randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { runCli } from './cli/program.ts';
 import { systemClock } from './lib/clock.ts';
+import { machineIdentity, machineName } from './lib/machine-name.ts';
 
 /** Exit status of a process that a second signal ends while it is still stopping: 128 + SIGINT. */
 const INTERRUPTED = 130;
@@ -23,7 +24,11 @@ process.exitCode = await runCli(process.argv.slice(2), {
   stdout: process.stdout,
   stderr: process.stderr,
   clock: systemClock,
-  process: { host: hostname(), pid: process.pid, startedAt: systemClock.now() },
+  process: {
+    host: machineName(hostname(), machineIdentity()),
+    pid: process.pid,
+    startedAt: systemClock.now(),
+  },
   random: () => randomInt(2 ** 32) / 2 ** 32,
   newId: randomUUID,
   stopRequested: () =>

@@ -2,6 +2,7 @@
 
 /** A process of some machine: `host:pid:start`. */
 export interface ProcessName {
+  /** Of one machine alone (./machine-name.ts). */
   readonly host: string;
   readonly pid: number;
   /** Milliseconds since the epoch; tells apart two processes that had the same id one after the other. */

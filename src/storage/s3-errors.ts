@@ -37,9 +37,11 @@ const EXPLANATIONS: Readonly<Record<string, string>> = {
   NoSuchBucket: 'the bucket does not exist; countersign does not create buckets',
   PermanentRedirect: 'the bucket is in another region: set region= in the store setting',
   AuthorizationHeaderMalformed: 'the bucket is in another region: set region= in the store setting',
-  InvalidAccessKeyId: 'the server does not know the access key that the standard chain found',
+  InvalidAccessKeyId:
+    'the server does not know the access key that the standard chain found; when it was replaced, start again',
   SignatureDoesNotMatch: 'the secret key is another one, or a proxy changes requests on their way',
-  ExpiredToken: 'the credentials have expired and the standard chain found no newer ones',
+  ExpiredToken:
+    'the credentials have expired; those in the environment or in a shared file are read once: start again with new ones',
   RequestTimeTooSkewed: 'the clocks of this computer and of the server differ by too much',
   CredentialsProviderError: 'no credentials in the standard chain (environment, files, role)',
 };
