@@ -7,6 +7,7 @@ import { Watch, type WatchedRole, type WatchReport, type WatchRules } from '../c
 import { formatDuration, parseDuration } from '../lib/duration.ts';
 import { CountersignError, messageOf } from '../lib/errors.ts';
 import { printable } from '../lib/printable.ts';
+import { generationOf } from '../tuf/bins.ts';
 import { failureOf } from './exit.ts';
 import { relativeTime } from './relative-time.ts';
 import type { Answer, Perform, Session } from './session.ts';
@@ -192,6 +193,7 @@ function standing({ version, expires, remainingMs, state }: WatchedRole): string
   return `version ${version}, ${time} (${expires})${state === 'due' ? ', DUE' : ''}`;
 }
 
+/** Also one of a later number of bins: `bin2-0000`. */
 function isHashedBin(role: string): boolean {
-  return role.startsWith('bin-');
+  return generationOf(role) !== undefined;
 }

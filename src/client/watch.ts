@@ -90,15 +90,15 @@ export class Watch {
       const state = remainingMs <= 0 ? 'expired' : remainingMs < leastMs ? 'due' : 'good';
       return { role, version: file.version, expires: file.expires, remainingMs, state };
     };
-    const drawn = draw(layout.count, sample, this.#ports.random);
+    const drawn = draw(layout.bins, sample, this.#ports.random);
     const bins: WatchedRole[] = [];
-    for (const index of drawn) {
-      const name = layout.name(index);
+    for (const bin of drawn) {
+      const name = layout.name(bin);
       const bytes = await this.#need(
-        `${set.snapshot.versionOf(index)}.${name}.json`,
+        `${set.snapshot.versionOf(bin)}.${name}.json`,
         MAX_METADATA_BYTES.targets,
       );
-      bins.push(watched(name, await set.verifyBin(index, bytes), onlineMs));
+      bins.push(watched(name, await set.verifyBin(bin, bytes), onlineMs));
     }
     return {
       at: now,
@@ -138,12 +138,12 @@ export class Watch {
   }
 }
 
-/** So many different numbers below `count`, in their order: the first places of a shuffle. */
-function draw(count: number, sample: number, random: () => number): number[] {
-  const all = Array.from({ length: count }, (_, index) => index);
-  const drawn = Math.min(sample, count);
+/** So many different ones of `bins`, in their order: the first places of a shuffle. */
+function draw(bins: readonly number[], sample: number, random: () => number): number[] {
+  const all = [...bins];
+  const drawn = Math.min(sample, all.length);
   for (let place = 0; place < drawn; place++) {
-    const other = place + Math.floor(random() * (count - place));
+    const other = place + Math.floor(random() * (all.length - place));
     [all[place], all[other]] = [all[other] ?? 0, all[place] ?? 0];
   }
   return all.slice(0, drawn).toSorted((a, b) => a - b);

@@ -6,6 +6,8 @@ import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
 import { runCli } from '../../src/cli/program.ts';
 import type { Clock } from '../../src/lib/clock.ts';
+import { takeLease } from '../../src/publish/lease.ts';
+import { Term } from '../../src/publish/term.ts';
 import {
   FOUNDED_AT,
   foundRepository,
@@ -14,6 +16,7 @@ import {
   type TestRepository,
 } from '../support/repository.ts';
 import { ManualClock } from '../support/manual-clock.ts';
+import { bundleText, nextBundle } from '../support/next-ceremony.ts';
 import { serveStore } from '../support/store-server.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
@@ -121,6 +124,21 @@ test('what nobody renews is due, then expired, and named with the reason', async
   repository.clock.advance(14 * HOUR_MS);
   await publishAll(repository);
   expect(await run(17 * HOUR_MS)).toMatchObject({ status: 0, err: '' });
+});
+
+test('bins of another number are hashed bins too', async () => {
+  const { run, repository } = await watched();
+  const { ports, ledger, clock, bundle, offlineKeys, signer } = repository;
+  const plan = { now: clock.now(), online: [signer], root: false, targets: false, binCount: 32 };
+  const next = await nextBundle(bundle, offlineKeys, plan);
+  await ledger.placeOrder('import', bundleText(next), clock.now());
+  const term = await Term.begin(ports, await takeLease(ports.ledger, ports.clock, ports));
+  do clock.advance(1000);
+  while ((await term.publish()) !== undefined);
+  const fresh = await run(HOUR_MS);
+  expect(fresh.err).toBe('');
+  expect(fresh.out).toMatch(/^hashed bins {2}16 of 32 read; first bin2-/m);
+  expect(fresh.out.trimEnd().split('\n')).toHaveLength(6);
 });
 
 test('a ceremony that is due, from two months before', async () => {
