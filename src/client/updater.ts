@@ -124,6 +124,12 @@ export class Updater {
     return this.#have().root.consistentSnapshot;
   }
 
+  /** When the first of the top-level roles expires, milliseconds since the epoch: what was refreshed is trusted until then. */
+  get expires(): number {
+    const { root, timestamp, snapshot, targets } = this.#have();
+    return Math.min(root.expires, timestamp.expires, snapshot.expires, targets.expires);
+  }
+
   #have(): Trusted {
     if (this.#trusted !== undefined) return this.#trusted;
     throw new CountersignError('internal', 'nothing is trusted before the first refresh');

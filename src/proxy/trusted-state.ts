@@ -34,7 +34,9 @@ export class TrustedState {
   async refresh(maxAgeMs = this.#deps.freshMs): Promise<TrustedVersions> {
     const { updater, clock, observe } = this.#deps;
     const known = this.#refreshed;
-    if (known !== undefined && isWithin(clock.now(), known.at, maxAgeMs)) return known.versions;
+    const isFresh = known !== undefined && isWithin(clock.now(), known.at, maxAgeMs);
+    // However long it is fresh: metadata that has expired is trusted no longer (indefinite freeze attack).
+    if (isFresh && clock.now() < updater.expires) return known.versions;
     const failed = this.#failed;
     if (failed !== undefined && isWithin(clock.now(), failed.at, FAILURE_MS)) throw failed.error;
     // The age counts from the start: what is published during an update may be missing in it.

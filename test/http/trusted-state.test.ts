@@ -3,6 +3,8 @@ import { expect, test } from 'vitest';
 import type { Target } from '../../src/client/roles/targets-file.ts';
 import type { Updater } from '../../src/client/updater.ts';
 import { TrustedState } from '../../src/proxy/trusted-state.ts';
+import { DAY } from '../support/hostile-repository.ts';
+import { HostileUpstream, proxyOf } from '../support/hostile-upstream.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 
 test('a file that is published while somebody looks for it is found, whoever refreshed', async () => {
@@ -10,6 +12,7 @@ test('a file that is published while somebody looks for it is found, whoever ref
   let snapshot = 1;
   const lookups: ((found: Target | undefined) => void)[] = [];
   const updater = {
+    expires: Number.POSITIVE_INFINITY,
     refresh: () => Promise.resolve({ root: 1, timestamp: snapshot, snapshot, targets: 1 }),
     find: () =>
       snapshot === 1
@@ -29,4 +32,16 @@ test('a file that is published while somebody looks for it is found, whoever ref
   await state.refresh(0);
   lookups[0]?.(undefined);
   expect(await found).toBe(published);
+});
+
+test('what has expired is fresh no longer, however long it was to be', async () => {
+  const upstream = await HostileUpstream.start();
+  upstream.publish({ 'packages/demo-1.0.tar.gz': 'demo' });
+  const { address } = await proxyOf(upstream, { freshMs: 365 * DAY });
+  const file = `${address}/files/packages/demo-1.0.tar.gz`;
+  expect((await fetch(file)).status).toBe(200);
+  upstream.repository.clock.advance(40 * DAY);
+  const refused = await fetch(file);
+  expect(refused.status).toBe(403);
+  expect(refused.statusText).toMatch(/expired at/);
 });
