@@ -1,5 +1,5 @@
 // One file, one hint, one copy that is not as it should be: the rest of a mirror goes on, and a whole one is told from it.
-import { readdir, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { downloadTarget } from '../../src/client/target-download.ts';
@@ -10,6 +10,7 @@ import { sha256Hex } from '../../src/lib/bytes.ts';
 import { CountersignError } from '../../src/lib/errors.ts';
 import { openFileLargeObjects } from '../../src/storage/file-large-objects.ts';
 import { ReadDirectory } from '../../src/storage/read-directory.ts';
+import { HostileRepository } from '../support/hostile-repository.ts';
 import { codeOf, GRACE_MS, mirrorBench, type Bench } from '../support/mirror-bench.ts';
 import { accept, foundRepository, publishAll, publishPaths } from '../support/repository.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -116,6 +117,36 @@ test('verify: a bin in the place of another of the same version, which the same 
   await rename(path.join(folder, 'x'), path.join(folder, two));
   const faults = await faultsOf(bench, repository.rootBytes, now);
   expect(faults.map(({ name }) => name).sort()).toEqual([`metadata/${one}`, `metadata/${two}`]);
+});
+
+test('verify: an older root that leads nowhere, although whoever verifies began with a newer one', async () => {
+  const repository = new HostileRepository();
+  repository.publishRoot(2);
+  repository.publishRoot(3);
+  const directory = await tempDir();
+  await mkdir(path.join(directory, 'metadata'));
+  const write = (name: string, bytes: Uint8Array): Promise<void> =>
+    writeFile(path.join(directory, 'metadata', name), bytes);
+  for (const [url, bytes] of repository.served) await write(path.basename(url), bytes);
+  const faults = async (): Promise<string[]> => {
+    const found: Fault[] = [];
+    await verifyCopy({
+      metadata: await ReadDirectory.open(directory),
+      rootBytes: repository.at('3.root.json'),
+      clock: repository.clock,
+      complete: true,
+      progress: () => undefined,
+      fault: (fault) => found.push(fault),
+    });
+    return found.map(({ name, code }) => `${name} ${code}`);
+  };
+  expect(await faults()).toEqual([]);
+  await write('2.root.json', repository.at('1.root.json'));
+  expect(await faults()).toEqual(['metadata/2.root.json metadata-invalid']);
+  await write('2.root.json', Buffer.from('{}'));
+  await write('1.root.json', Buffer.alloc(0));
+  // What lies before a root that is none cannot be told.
+  expect(await faults()).toEqual(['metadata/2.root.json metadata-invalid']);
 });
 
 describe('a place that cannot take a file leaves no answer unread', () => {

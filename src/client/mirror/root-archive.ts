@@ -104,7 +104,11 @@ export class RootArchive implements MetadataStore {
   }
 }
 
-async function verifyOlder(bytes: Uint8Array, version: number, newer: RootFile): Promise<RootFile> {
+/**
+ * The root before `newer`, by its version.
+ * @throws CountersignError `metadata-invalid`, `signature-invalid`.
+ */
+export async function verifyOlder(bytes: Uint8Array, version: number, newer: RootFile): Promise<RootFile> {
   const root = readRoot(bytes);
   checkVersion('root', root.version, version);
   // TUF 5.3.4, looked at from the other side: the newer one is signed by this one.

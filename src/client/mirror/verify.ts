@@ -8,12 +8,14 @@ import { METADATA_PREFIX, versionedName } from '../../tuf/layout.ts';
 import { MAX_STATED_BYTES } from '../../tuf/metadata-limits.ts';
 import type { Fetcher } from '../fetcher.ts';
 import type { MetadataStore } from '../metadata-store.ts';
+import type { RootFile } from '../roles/root-file.ts';
 import type { Target, TargetsFile } from '../roles/targets-file.ts';
 import { Updater } from '../updater.ts';
 import { checkNotExpired } from '../verified-roles.ts';
 import { nextLevel, topRole, type Delegator, type ReachedRole } from './role-walk.ts';
 import { isPresent } from './take-targets.ts';
 import { readTrustedState, type TrustedState } from './trusted-state.ts';
+import { verifyOlder } from './root-archive.ts';
 import { verifyRole } from './verify-role.ts';
 
 /** Roles, and target files, in hand at once. */
@@ -79,12 +81,21 @@ export async function verifyCopy(options: VerifyOptions): Promise<Verified> {
   return { trusted, roles, named, present, absent, folders, lookUp: (path) => updater.find(path) };
 }
 
-/** Interop rule 9: clients that come with an old root need every one that follows. */
+/** Interop rule 9: clients that come with an old root need every one that follows, each signed by the one before. */
 async function checkOlderRoots({ metadata, fault }: VerifyOptions, { root }: TrustedState): Promise<void> {
-  for (let version = 1; version < root.version; version++) {
+  let newer: RootFile | undefined = root;
+  for (let version = root.version - 1; version >= 1; version--) {
     const name = versionedName('root', version);
-    if ((await metadata.size(name)) !== undefined) continue;
-    fault({ name, code: 'metadata-missing', message: 'is absent: clients that trust it cannot go on' });
+    let older: RootFile | undefined;
+    try {
+      if ((await metadata.size(name)) === undefined) {
+        fault({ name, code: 'metadata-missing', message: 'is absent: clients that trust it cannot go on' });
+      } else if (newer !== undefined) older = await verifyOlder(await whole(metadata, name), version, newer);
+    } catch (error) {
+      if (!hasCode(error, 'metadata-invalid', 'metadata-too-large', 'signature-invalid')) throw error;
+      fault({ name, code: error.code, message: `leads clients that trust it nowhere: ${error.message}` });
+    }
+    newer = older;
   }
 }
 
