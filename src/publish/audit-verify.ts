@@ -153,19 +153,29 @@ async function viewOf(store: ReadableStore): Promise<StoreView & { readonly time
   }
   const timestampBytes = await mustRead(store, TIMESTAMP_NAME);
   const timestamp = parseTimestamp(timestampBytes).signed;
-  const newest = await snapshotOf(store, timestamp.meta['snapshot.json'].version);
-  let oldest = newest;
-  for (const version of snapshots.sort((a, b) => a - b)) {
-    if (version >= newest.version) break;
+  snapshots.sort((a, b) => a - b);
+  const named = timestamp.meta['snapshot.json'].version;
+  // A thief's timestamp may name what only he has: it is judged by what is there.
+  const newest =
+    (await firstOf(store, [named, ...snapshots.toReversed()])) ?? (await snapshotOf(store, named));
+  const older = snapshots.filter((version) => version < newest.version);
+  const oldest = (await firstOf(store, older)) ?? newest;
+  return { names, oldest, newest, timestamp: timestamp.version, timestampBytes };
+}
+
+/** The first of these snapshots that can be read: others were collected meanwhile, or are a stranger's, and judged with all. */
+async function firstOf(
+  store: ReadableStore,
+  versions: readonly number[],
+): Promise<SnapshotDocument | undefined> {
+  for (const version of versions) {
     try {
-      oldest = await snapshotOf(store, version);
-      break;
+      return await snapshotOf(store, version);
     } catch (error) {
-      // Collected meanwhile, or a stranger's, which is judged with all others.
       if (!hasCode(error, 'metadata-missing', 'metadata-invalid')) throw error;
     }
   }
-  return { names, oldest, newest, timestamp: timestamp.version, timestampBytes };
+  return undefined;
 }
 
 async function snapshotOf(store: ReadableStore, version: number): Promise<SnapshotDocument> {

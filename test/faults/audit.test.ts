@@ -170,6 +170,19 @@ describe('whoever has the online key', () => {
     ]);
   });
 
+  test('is found with a timestamp that names a snapshot which only he has', async () => {
+    const repository = await published();
+    const change = (signed: { version: number; meta: { 'snapshot.json': { version: number } } }): void => {
+      signed.version = signed.meta['snapshot.json'].version = 2_000_000_000;
+    };
+    await new Forger(repository).edit('metadata/timestamp.json', change);
+    const { problems, accounted } = await verify(repository);
+    expect(problems).toMatchObject([
+      { kind: 'unaccounted', name: 'metadata/timestamp.json', keyids: [repository.signer.keyid] },
+    ]);
+    expect(accounted).toBeGreaterThan(5);
+  });
+
   test('and who has not is told apart; a file that is gone is missed', async () => {
     const repository = await published();
     const [altered, gone] = [0, 1].map((bin) => versionedName(repository.layout.name(bin), 1));
