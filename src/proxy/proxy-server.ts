@@ -30,6 +30,9 @@ const IDLE_TIMEOUT_MS = 60_000;
 
 const MAX_CONNECTIONS = 1000;
 
+/** RFC 9110 9.1: "GET and HEAD" are supported by every server; balancers ask by HEAD whether one is well. */
+const WITH_HEAD = { exposeHeadRoute: true };
+
 export interface ProxyDeps {
   readonly state: TrustedState;
   readonly pages: ProjectPages;
@@ -133,7 +136,7 @@ function pageRoutes(app: FastifyInstance, deps: ProxyDeps): void {
       return reply.send(bytes);
     },
   });
-  app.get<{ Params: { project: string } }>('/simple/:project', (request, reply) =>
+  app.get<{ Params: { project: string } }>('/simple/:project', WITH_HEAD, (request, reply) =>
     reply.redirect(`./${encodeURIComponent(request.params.project)}/`, 301),
   );
 }
@@ -191,7 +194,9 @@ async function sendFile(
   // When the file turns out to be a bad one, the stream fails and the connection is destroyed: the body stays short.
   const body = Readable.from(file.read(start, end), { objectMode: false });
   body.once('error', (error) => {
-    if (error instanceof CountersignError) noteRefusal(deps, refusalOf(error), url, error);
+    // Before the first byte it is answered as every other refusal, and noted there.
+    if (!(error instanceof CountersignError) || !reply.raw.headersSent) return;
+    noteRefusal(deps, refusalOf(error), url, error);
   });
   body.once('close', () => {
     void file.close();
@@ -200,15 +205,15 @@ async function sendFile(
 }
 
 function stateRoutes(app: FastifyInstance, { state, metrics }: ProxyDeps): void {
-  app.get('/healthz', async (_request, reply) => {
+  app.get('/healthz', WITH_HEAD, async (_request, reply) => {
     const trusted = await state.refresh();
     return reply.header('cache-control', 'no-store').send({ status: 'ok', trusted });
   });
-  app.get('/metrics', async (_request, reply) => {
+  app.get('/metrics', WITH_HEAD, async (_request, reply) => {
     const text = await metrics.registry.metrics();
     return reply.type(metrics.registry.contentType).header('cache-control', 'no-store').send(text);
   });
-  app.get('/', (_request, reply) =>
+  app.get('/', WITH_HEAD, (_request, reply) =>
     reply
       .type('text/plain; charset=utf-8')
       .send(
@@ -236,6 +241,7 @@ function sendRefusal(deps: ProxyDeps, error: unknown, request: FastifyRequest, r
   const { code, status, reason } = refusal;
   noteRefusal(deps, refusal, request.url, error);
   for (const name of ['content-length', 'content-type', 'etag', 'accept-ranges']) reply.removeHeader(name);
+  if (code !== 'range-unsatisfiable') reply.removeHeader('content-range');
   void reply.header('cache-control', 'no-store');
   const isPage = request.routeOptions.url === '/simple/:project/';
   if (isPage && code !== 'not-found' && isPip(request.headers['user-agent'])) {

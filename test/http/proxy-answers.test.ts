@@ -51,6 +51,35 @@ test('a range before the last bytes is no answer that looks whole before the fil
   expect(given).not.toContain('evil');
 });
 
+test('a file that is wrong before its first byte went out is refused with a status, and counted once', async () => {
+  const { upstream, file } = await upstreamWith('wheel');
+  const { address } = await proxyOf(upstream);
+  let finish = (): void => undefined;
+  upstream.lies.set(file, (_request, response) => {
+    response.write('whe');
+    finish = () => response.end('xx');
+  });
+  const asked = fetch(`${address}/files/${FILE}`, { headers: { range: 'bytes=0-2' } });
+  await expect.poll(() => upstream.requests).toContain(file);
+  // Beyond the time in which it would be answered when it is right.
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  upstream.repository.clock.advance(5000);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  finish();
+  const refused = await asked;
+  expect(refused.status).toBe(403);
+  expect(refused.headers.get('content-range')).toBeNull();
+  const metrics = await (await fetch(`${address}/metrics`)).text();
+  expect(metrics).toContain('refusals_total{code="length-or-hash-mismatch"} 1\n');
+});
+
+test.each(['/healthz', '/', '/metrics', '/simple/demo'])('HEAD %s is answered as GET is', async (name) => {
+  const { upstream } = await upstreamWith('wheel');
+  const { address } = await proxyOf(upstream);
+  const ask = (method: string) => fetch(`${address}${name}`, { method, redirect: 'manual' });
+  expect((await ask('HEAD')).status).toBe((await ask('GET')).status);
+});
+
 test('more downloads than run at once wait for their turn', async () => {
   const upstream = await HostileUpstream.start();
   const paths = Array.from({ length: 100 }, (_, index) => `packages/f${index}.tar.gz`);
