@@ -72,11 +72,18 @@ export class ProjectPages {
    */
   async find(name: string): Promise<VerifiedPage | undefined> {
     const { state, indexUrl } = this.#deps;
-    for (const path of [jsonPagePath(name), htmlPagePath(name)]) {
+    const paths = [jsonPagePath(name), htmlPagePath(name)];
+    for (const path of paths) {
       const target = await state.findFresh(path);
       if (target !== undefined) return this.#signedPage(name, target);
     }
-    return indexUrl === undefined ? undefined : this.#unsignedPage(indexUrl, name);
+    if (indexUrl !== undefined) return this.#unsignedPage(indexUrl, name);
+    // A project that was published this moment is in newer metadata.
+    for (const path of paths) {
+      const target = await state.find(path);
+      if (target !== undefined) return this.#signedPage(name, target);
+    }
+    return undefined;
   }
 
   #signedPage(name: string, target: Target): Promise<VerifiedPage | undefined> {

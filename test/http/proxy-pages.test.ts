@@ -45,6 +45,19 @@ test('a file with an odd name or size on a page hides no other', async () => {
   expect(files[0]).not.toHaveProperty('size');
 });
 
+test('the page of a project that is published meanwhile is known at once', async () => {
+  const upstream = await HostileUpstream.start();
+  upstream.publish({ 'simple/other/index.json': jsonPage('other', []) });
+  const { address } = await proxyOf(upstream, { freshMs: 10_000 });
+  const ask = async () => (await fetch(`${address}/simple/demo/`)).status;
+  expect(await ask()).toBe(404);
+  upstream.publish({
+    'simple/demo/index.html': '<a href="../../packages/demo-1.0.tar.gz">demo-1.0.tar.gz</a>',
+  });
+  upstream.repository.clock.advance(1000);
+  expect(await ask()).toBe(200);
+});
+
 test('a link that is no percent-encoding leads to no target', () => {
   expect(linkedPath('../../packages/a%2Bb.zip')).toBe('packages/a+b.zip');
   expect(linkedPath('../../packages/%zz.zip')).toBeUndefined();
