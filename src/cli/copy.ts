@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { parseLedger, parseStore, type LedgerSetting, type StoreSetting } from '../config/backends.ts';
 import type { LoadedConfig } from '../config.ts';
 import { counted } from '../lib/counted.ts';
-import { CountersignError, hasCode, messageOf } from '../lib/errors.ts';
+import { CountersignError, messageOf } from '../lib/errors.ts';
 import { copyLedger } from '../ledger/copy-ledger.ts';
 import { copyStore, type CopyPorts, type CopyReport } from '../publish/copy-store.ts';
 import { openLedger, openStore, postgresAccess } from '../open-ports.ts';
@@ -68,17 +68,14 @@ async function moveStore(session: Session, options: CopyOptions): Promise<Answer
   if (to === undefined) throw new CountersignError('usage', 'give --to, or --ledger-from and --ledger-to');
   const given = (value: string, source: string): StoreSetting => parseStore({ value, source }, context.cwd);
   const destination = given(to, '--to');
-  // Without a configuration there is no ledger to ask, and the defaults name a place that nobody meant.
-  const loaded = await configOf(session, from === undefined);
-  const source = from === undefined ? loaded?.config.store : given(from, '--from');
-  if (source === undefined)
-    throw new CountersignError('usage', 'give --from, or a configuration with a store');
+  // Also when --from is given: whether it is the store of a service that runs, only the configuration tells.
+  const loaded = await session.load();
+  const source = from === undefined ? loaded.config.store : given(from, '--from');
   if (isSame(source, destination)) throw new CountersignError('usage', '--from and --to are the same store');
   if (source.kind === 'file' && !(await isDirectory(source.directory))) {
     throw new CountersignError('usage', `there is no store in ${source.directory}`);
   }
-  const isOwn = loaded !== undefined && isSame(source, loaded.config.store);
-  const own = isOwn ? await ledgerView(session, loaded, options) : {};
+  const own = isSame(source, loaded.config.store) ? await ledgerView(session, loaded, options) : {};
   const root = options.root === undefined ? undefined : await readRoot(session, options.root);
   const dryRun = options.dryRun === true;
   const absent = dryRun && destination.kind === 'file' && !(await isDirectory(destination.directory));
@@ -98,16 +95,6 @@ async function moveStore(session: Session, options: CopyOptions): Promise<Answer
     return { json: { dryRun, ...report }, text: describe(report, dryRun) };
   } finally {
     progress.end();
-  }
-}
-
-/** The configuration; when the source was given, one that does not exist is none. */
-async function configOf(session: Session, needed: boolean): Promise<LoadedConfig | undefined> {
-  try {
-    return await session.load();
-  } catch (error) {
-    if (needed || !hasCode(error, 'config-invalid')) throw error;
-    return undefined;
   }
 }
 

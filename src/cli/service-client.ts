@@ -3,7 +3,7 @@
 import type { Config } from '../config.ts';
 import { isLoopbackHost } from '../config/backends.ts';
 import { CountersignError, ERRORS, messageOf, type ErrorCode } from '../lib/errors.ts';
-import { readSecretFile, type Secrets } from '../secrets.ts';
+import { readSecretFile, TOKEN_VARIABLE, type Secrets } from '../secrets.ts';
 import type { Session } from './session.ts';
 
 /** A request that waits for a snapshot is answered within this; anything slower is a broken connection. */
@@ -158,7 +158,22 @@ export async function openServiceClient(session: Session, options: ServiceOption
 }
 
 async function tokenOf(file: string | undefined, secrets: Secrets): Promise<string | undefined> {
-  return file === undefined ? secrets.token : readSecretFile(file, 'token file');
+  const text = file === undefined ? secrets.token : await readSecretFile(file, 'token file');
+  const token = text?.trim();
+  // fetch() refuses a header with anything else, and its message repeats the header.
+  if (token === undefined || /^[\x21-\x7e]+$/.test(token)) return token;
+  const place = file === undefined ? TOKEN_VARIABLE : `token file ${file}`;
+  throw new CountersignError(
+    'secret-unreadable',
+    `${place} holds ${holding(token)}, expected one token and nothing else`,
+  );
+}
+
+/** What is wrong with a token, without a character of it. */
+function holding(token: string): string {
+  const lines = token.split(/\r\n|\r|\n/).length;
+  if (token === '') return 'nothing but blanks';
+  return lines > 1 ? `${lines} lines` : 'a blank or a character that is not ASCII';
 }
 
 /** Where a service with this configuration is reached from this computer. */
