@@ -2,8 +2,10 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import { begunRun } from '../backsign/run.ts';
 import { KeptPages } from '../backsign/sources/kept-pages.ts';
 import { simpleIndexReader } from '../backsign/sources/simple-index-reader.ts';
+import { WorkFolder } from '../backsign/work-folder.ts';
 import type { Refusal } from '../follow/compare-page.ts';
 import { deliver } from '../follow/deliver.ts';
 import { FollowState } from '../follow/follow-state.ts';
@@ -13,6 +15,7 @@ import { counted } from '../lib/counted.ts';
 import { formatDuration, parseDuration } from '../lib/duration.ts';
 import type { Clock } from '../lib/clock.ts';
 import { CountersignError, ERRORS } from '../lib/errors.ts';
+import { REPORT_NAME } from './backsign-publish.ts';
 import { startProgress } from './progress.ts';
 import { sendBatch } from './send-events.ts';
 import { openServiceClient } from './service-client.ts';
@@ -105,9 +108,16 @@ async function openFollower(session: Session, options: FollowOptions) {
     ...(options.url === undefined ? {} : { url: options.url }),
     ...(options.tokenFile === undefined ? {} : { tokenFile: resolve(options.tokenFile) }),
   });
-  const state = await FollowState.open(resolve(options.state), options.simpleIndex, newId);
-  if (options.backsigned !== undefined) {
-    const seeded = seedFrom(state, resolve(options.backsigned), options.prefix, clock.now());
+  // Before a state is made: it would belong to a prefix that was a slip.
+  const seed =
+    options.backsigned === undefined ? undefined : seedFile(resolve(options.backsigned), options.prefix);
+  const state = await FollowState.open(
+    resolve(options.state),
+    { url: options.simpleIndex, prefix: options.prefix },
+    newId,
+  );
+  if (seed !== undefined) {
+    const seeded = seedFrom(state, seed, options.prefix, clock.now());
     if (seeded > 0) session.note(`countersign: began with ${seeded} pages that were read for back-signing`);
   }
   const stop = new AbortController();
@@ -194,11 +204,30 @@ async function openFollower(session: Session, options: FollowOptions) {
   };
 }
 
-function seedFrom(state: FollowState, folder: string, prefix: string, now: number): number {
-  const file = path.join(folder, 'pages.ndjson');
-  if (!existsSync(file)) {
-    throw new CountersignError('usage', `${folder} is no state of "countersign backsign --simple-index"`);
+/** The pages of a back-signing that was published. */
+function seedFile(directory: string, prefix: string): string {
+  const folder = new WorkFolder(directory);
+  if (!existsSync(folder.file('pages.ndjson'))) {
+    throw new CountersignError('usage', `${directory} is no state of "countersign backsign --simple-index"`);
   }
+  // What is remembered counts as signed, and is never sent.
+  if (folder.read(REPORT_NAME) === undefined) {
+    throw new CountersignError(
+      'follow-state',
+      `what was read in ${directory} is not signed yet: run "countersign backsign --resume --state ${directory}", or follow without --backsigned`,
+    );
+  }
+  const { prefix: signed } = begunRun(folder);
+  if (signed !== prefix) {
+    throw new CountersignError(
+      'follow-state',
+      `${directory} was back-signed with --prefix ${JSON.stringify(signed)}, not ${JSON.stringify(prefix)}`,
+    );
+  }
+  return folder.file('pages.ndjson');
+}
+
+function seedFrom(state: FollowState, file: string, prefix: string, now: number): number {
   const pages = new KeptPages(file);
   try {
     return seedState(state, pages.all(), prefix, now);

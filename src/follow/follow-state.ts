@@ -23,6 +23,7 @@ export interface ProjectState {
 
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS origin (url TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS placement (prefix TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS projects (name TEXT PRIMARY KEY, etag TEXT, serial INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS files (
   path TEXT PRIMARY KEY, project TEXT NOT NULL, length INTEGER NOT NULL, sha256 TEXT NOT NULL,
@@ -37,6 +38,13 @@ CREATE TABLE IF NOT EXISTS queue (
 CREATE TABLE IF NOT EXISTS refused (path TEXT PRIMARY KEY, reason TEXT NOT NULL, project TEXT) WITHOUT ROWID;
 `;
 
+/** What a state belongs to: under another prefix, everything that it remembers would be gone from the index. */
+export interface Origin {
+  readonly url: string;
+  /** Stands before every path. */
+  readonly prefix: string;
+}
+
 export class FollowState {
   readonly #database: SqliteConnection;
   readonly #newId: () => string;
@@ -48,11 +56,11 @@ export class FollowState {
   }
 
   /**
-   * Opens the file, or makes it, for one index.
-   * @throws CountersignError `follow-state` when it belongs to another index; `ledger-unavailable`, `ledger-invalid`
+   * Opens the file, or makes it, for one index and prefix.
+   * @throws CountersignError `follow-state` when it belongs to another one; `ledger-unavailable`, `ledger-invalid`
    *   when it cannot be read or written.
    */
-  static async open(file: string, url: string, newId: () => string): Promise<FollowState> {
+  static async open(file: string, { url, prefix }: Origin, newId: () => string): Promise<FollowState> {
     const database = await SqliteConnection.open(file, (connection) => {
       connection.execute(SCHEMA);
     });
@@ -62,6 +70,15 @@ export class FollowState {
     else if (origin.url !== url) {
       database.close();
       throw new CountersignError('follow-state', `${file} follows ${origin.url}, not ${url}`);
+    }
+    const placed = state.#prepared('SELECT prefix FROM placement').get() as { prefix: string } | undefined;
+    if (placed === undefined) state.#prepared('INSERT INTO placement VALUES (?)').run(prefix);
+    else if (placed.prefix !== prefix) {
+      database.close();
+      throw new CountersignError(
+        'follow-state',
+        `${file} follows with --prefix ${JSON.stringify(placed.prefix)}, not ${JSON.stringify(prefix)}`,
+      );
     }
     return state;
   }

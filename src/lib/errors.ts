@@ -146,8 +146,10 @@ export const ERRORS = {
   },
   'follow-state': {
     kind: 'refused',
-    meaning: 'The state of "countersign follow" belongs to another index.',
-    remedy: 'Give the state of this index, or a new file with --state.',
+    meaning:
+      'The state of "countersign follow", or what it is to begin with, belongs to another index or --prefix, or was not published.',
+    remedy:
+      'Give the state of this index and the --prefix of the first run, or a new file with --state; publish a back-signing with --resume first.',
   },
   'too-many-removals': {
     kind: 'refused',

@@ -1,5 +1,5 @@
 // What an operator gets wrong beside the index: a token file with something else in it, a configuration with a slip.
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { runInProcess } from '../support/cli-command.ts';
@@ -42,4 +42,27 @@ test('copy --from does not go on without a configuration that has a slip: it tel
   const run = await runInProcess(cwd, {}, copy);
   expect(run.status).toBe(2);
   expect(run.err).toContain('unknown key "legder"; did you mean "ledger"');
+});
+
+test('follow begins with nothing that was not signed, and with no other prefix', async () => {
+  const cwd = await tempDir();
+  const folder = path.join(cwd, 'first');
+  await mkdir(folder);
+  await writeFile(path.join(folder, 'pages.ndjson'), '');
+  await writeFile(path.join(folder, 'run.json'), '{"prefix":"packages/","sources":[],"identities":[]}');
+  const follow = [
+    'follow',
+    '--simple-index',
+    'http://127.0.0.1:9/simple/',
+    '--once',
+    '--backsigned',
+    'first',
+  ];
+  const early = await runInProcess(cwd, {}, [...follow, '--prefix', 'packages/']);
+  expect(early.status).toBe(1);
+  expect(early.err).toContain(`what was read in ${folder} is not signed yet`);
+  await writeFile(path.join(folder, 'report.json'), '{}');
+  const other = await runInProcess(cwd, {}, [...follow, '--state', 'other.db']);
+  expect(other.status).toBe(1);
+  expect(other.err).toContain(`${folder} was back-signed with --prefix "packages/", not ""`);
 });

@@ -79,7 +79,7 @@ async function world(serials = false): Promise<World> {
   const asked: string[] = [];
   let ids = 0;
   const open = (): Promise<FollowState> =>
-    FollowState.open(file, 'http://index/simple/', () => `event-${++ids}`);
+    FollowState.open(file, { url: 'http://index/simple/', prefix: '' }, () => `event-${++ids}`);
   const tagOf = (files: ReadonlyMap<string, Content>): string => sha256Hex(JSON.stringify([...files]));
   let serial = 0;
   const seen = new Map<string, { tag: string; serial: number }>();
@@ -275,10 +275,22 @@ describe('whatever an index does', () => {
 
   test('a state belongs to one index', async () => {
     const file = path.join(await tempDir(), 'follow.db');
-    (await FollowState.open(file, 'http://one/simple/', () => '1')).close();
-    await expect(FollowState.open(file, 'http://two/simple/', () => '1')).rejects.toMatchObject({
+    (await FollowState.open(file, { url: 'http://one/simple/', prefix: '' }, () => '1')).close();
+    await expect(
+      FollowState.open(file, { url: 'http://two/simple/', prefix: '' }, () => '1'),
+    ).rejects.toMatchObject({
       code: 'follow-state',
       message: expect.stringContaining('http://one/simple/') as string,
+    });
+  });
+
+  test('a state belongs to one prefix: under another, what is signed would count as gone', async () => {
+    const file = path.join(await tempDir(), 'follow.db');
+    const url = 'http://one/simple/';
+    (await FollowState.open(file, { url, prefix: 'packages/' }, () => '1')).close();
+    await expect(FollowState.open(file, { url, prefix: '' }, () => '1')).rejects.toMatchObject({
+      code: 'follow-state',
+      message: expect.stringContaining('--prefix "packages/", not ""') as string,
     });
   });
 });
