@@ -22,6 +22,8 @@ export interface PageFile {
   readonly sha256?: string;
   /** Why it cannot be signed, as far as the reading of the page found. */
   readonly problem?: string;
+  /** The problem may be over when the file is asked for again. */
+  readonly mayPass?: true;
 }
 
 /** A change of one target path, as `POST /v1/events` takes it. */

@@ -4,7 +4,9 @@ import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { gzipSync } from 'node:zlib';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { askPage } from '../../src/backsign/sources/index-request.ts';
 import { crawl, type Crawled } from '../../src/backsign/sources/simple-index.ts';
 import { sha256Hex } from '../../src/lib/bytes.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -149,7 +151,12 @@ test('PEP 503: hashes from fragments, lengths asked for; links that lead nowhere
   expect(lines).toEqual([
     { path: '/files/%zz.whl', problem: expect.stringContaining('is no address of a file') as string },
     { path: 'files/demo.whl', length: 7, sha256: WHEEL.sha256 },
-    { path: 'files/gone.whl', sha256: WHEEL.sha256, problem: expect.stringContaining('is absent') as string },
+    {
+      path: 'files/gone.whl',
+      sha256: WHEEL.sha256,
+      problem: expect.stringContaining('is absent') as string,
+      mayPass: true,
+    },
     { path: 'files/old.zip', length: 3 },
     { path: 'mailto:nobody', problem: expect.stringContaining('is no address of a file') as string },
   ]);
@@ -261,4 +268,82 @@ test('what is no simple index is refused by name; a project that has gone has no
   }
   const none = await indexOf(new Map());
   await expect(crawler(none.url, await tempDir())()).rejects.toMatchObject({ code: 'manifest-invalid' });
+});
+
+test('a file that was not there yet is asked for again, although its page has not changed', async () => {
+  const pages = jsonIndex([{ url: '/files/late.whl', hashes: { sha256: WHEEL.sha256 } }], '"one"');
+  const { url } = await indexOf(pages);
+  const again = crawler(url, await tempDir());
+  expect((await again()).lines).toMatchObject([{ problem: expect.stringContaining('is absent') as string }]);
+  pages.set('/files/late.whl', file(WHEEL.content));
+  expect((await again()).lines).toEqual([{ path: 'files/late.whl', length: 7, sha256: WHEEL.sha256 }]);
+});
+
+test('files are measured as they are, not as a server sends them compressed', async () => {
+  const sdist = gzipSync('an archive');
+  const compressed: Respond = (request, response) => {
+    const wanted =
+      request.headers['accept-encoding'] !== 'identity' || request.url === '/files/always.tar.gz';
+    const headers = wanted ? { 'content-encoding': 'x-gzip' } : {};
+    response.writeHead(200, { ...headers, 'content-length': sdist.length });
+    response.end(request.method === 'HEAD' ? undefined : sdist);
+  };
+  const pages = jsonIndex([{ url: '/files/asked.tar.gz' }, { url: '/files/always.tar.gz' }]);
+  pages.set('/files/asked.tar.gz', compressed);
+  pages.set('/files/always.tar.gz', compressed);
+  const { url } = await indexOf(pages);
+  const { lines } = await crawler(url, await tempDir())(true);
+  expect(lines).toEqual([
+    {
+      path: 'files/always.tar.gz',
+      problem: expect.stringContaining('comes with "Content-Encoding: x-gzip"') as string,
+      mayPass: true,
+    },
+    { path: 'files/asked.tar.gz', length: sdist.length, sha256: sha256Hex(sdist), fetched: true },
+  ]);
+});
+
+test('a length that an answer to HEAD does not say is not 0', async () => {
+  const pages = jsonIndex([{ url: '/files/a.whl', hashes: { sha256: WHEEL.sha256 } }]);
+  pages.set('/files/a.whl', (_, response) => {
+    response.removeHeader('content-length');
+    response.writeHead(200, { 'transfer-encoding': 'chunked' }).end();
+  });
+  const { url } = await indexOf(pages);
+  const { lines } = await crawler(url, await tempDir())();
+  expect(lines).toMatchObject([{ problem: expect.stringContaining('use --fetch') as string }]);
+});
+
+test.each(['text/plain', 'application/octet-stream', ''])(
+  'a page of the type %j is none: without links it would say that all files are gone',
+  async (type) => {
+    const pages = jsonIndex([]);
+    pages.set('/simple/demo-project/', (_, response) => {
+      if (type !== '') response.setHeader('content-type', type);
+      response.end('back in a minute');
+    });
+    const { url } = await indexOf(pages);
+    await expect(crawler(url, await tempDir())()).rejects.toMatchObject({
+      code: 'manifest-invalid',
+      message: `${url}demo-project/ has the content type ${JSON.stringify(type)}, expected text/html or ${JSON_TYPE}`,
+    });
+  },
+);
+
+test('redirects are followed, but not from https to http', async () => {
+  const pages = jsonIndex([]);
+  pages.set('/', (_, response) => response.writeHead(308, { location: '/simple/' }).end());
+  const { url } = await indexOf(pages);
+  const clock = new ManualClock(0);
+  expect(await askPage(new URL('/', url).href, undefined, clock)).toMatchObject({ url, isJson: true });
+  vi.stubGlobal('fetch', () =>
+    Promise.resolve(new Response(null, { status: 302, headers: { location: url } })),
+  );
+  onTestFinished(() => {
+    vi.unstubAllGlobals();
+  });
+  await expect(askPage('https://index.example/simple/', undefined, clock)).rejects.toMatchObject({
+    code: 'service-unavailable',
+    message: `https://index.example/simple/ cannot be read: it redirects from https to ${url}`,
+  });
 });

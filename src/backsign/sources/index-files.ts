@@ -28,8 +28,8 @@ export async function indexedFiles(
 }
 
 /** Nothing more is to be found out about it, if it still has this hash. */
-export function isSettled({ fetched, problem }: IndexedFile): boolean {
-  return fetched === true || problem !== undefined;
+export function isSettled({ fetched, problem, mayPass }: IndexedFile): boolean {
+  return fetched === true || (problem !== undefined && mayPass !== true);
 }
 
 /** The target path is the path of the address; a length that the index does not say is asked for. */
@@ -52,27 +52,35 @@ async function indexedFile(
     return known;
   const read = download ? hashOf : lengthOf;
   const found = await askFile<Measured>(url.href, download ? 'GET' : 'HEAD', clock, read);
-  if (found === 'absent') return { ...claim, problem: `${url.href} is absent` };
+  const refused = (problem: string): IndexedFile => ({ path, problem: `${url.href} ${problem}` });
+  if (found === 'absent') return { ...claim, ...refused('is absent'), mayPass: true };
+  if (typeof found === 'string') return { ...refused(found), mayPass: true };
   if (found.sha256 === undefined) return { ...claim, length: found.length };
   if (sha256 !== undefined && found.sha256 !== sha256) {
-    return { path, problem: `${url.href} has sha256 ${found.sha256}, the index says ${sha256}` };
+    return refused(`has sha256 ${found.sha256}, the index says ${sha256}`);
   }
   if (length !== undefined && found.length !== length) {
-    return { path, problem: `${url.href} has ${found.length} bytes, the index says ${length}` };
+    return refused(`has ${found.length} bytes, the index says ${length}`);
   }
   return { path, length: found.length, sha256: found.sha256, fetched: true };
 }
 
-interface Measured {
-  readonly length: number;
-  readonly sha256?: string;
-}
+/** What was found, or why nothing can be said about the file. */
+type Measured = { readonly length: number; readonly sha256?: string } | string;
 
 function lengthOf(response: Response): Promise<Measured> {
-  return Promise.resolve({ length: Number(response.headers.get('content-length') ?? 0) });
+  const length = response.headers.get('content-length');
+  if (length !== null) return Promise.resolve({ length: Number(length) });
+  return Promise.resolve('is of a length that neither the index nor an answer to HEAD says: use --fetch');
 }
 
 async function hashOf(response: Response): Promise<Measured> {
+  // Decompressed by now: installers hash the bytes as they are sent.
+  const coding = response.headers.get('content-encoding') ?? 'identity';
+  if (coding.toLowerCase() !== 'identity') {
+    await response.body?.cancel();
+    return `comes with "Content-Encoding: ${coding}" although it was asked for as it is: have the server send none with files`;
+  }
   const hash = createHash('sha256');
   let length = 0;
   for await (const piece of bodyOf(response)) {

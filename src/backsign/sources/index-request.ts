@@ -19,6 +19,9 @@ const LONGEST_PAUSE_MS = 60_000;
 /** Bytes; the list of all projects of PyPI has some 40 MB. */
 const MAX_PAGE_BYTES = 256 * 1024 * 1024;
 
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+const MAX_REDIRECTS = 5;
+
 export interface PageAnswer {
   /** After redirects. */
   readonly url: string;
@@ -39,13 +42,13 @@ export function askPage(
   clock: Clock,
 ): Promise<PageAnswer | 'unchanged' | 'absent'> {
   return persistently(url, clock, async () => {
-    const response = await fetch(url, {
+    const response = await ask(url, {
       headers: { accept: ACCEPT, ...(etag === undefined ? {} : { 'if-none-match': etag }) },
-      signal: AbortSignal.timeout(PATIENCE_MS),
     });
     if (response.status === 304 && etag !== undefined) return 'unchanged';
     if (response.status === 404 || response.status === 410) return 'absent';
     await checkStatus(response);
+    const isJson = await hasJson(response);
     const pieces: Uint8Array[] = [];
     let size = 0;
     for await (const piece of bodyOf(response)) {
@@ -59,7 +62,7 @@ export function askPage(
       url: response.url,
       ...(tag === null ? {} : { etag: tag }),
       ...(Number.isSafeInteger(serial) ? { serial } : {}),
-      isJson: (response.headers.get('content-type') ?? '').includes('json'),
+      isJson,
       text: Buffer.concat(pieces).toString('utf8'),
     };
   });
@@ -76,7 +79,8 @@ export function askFile<T>(
   read: (response: Response) => Promise<T>,
 ): Promise<T | 'absent'> {
   return persistently(url, clock, async () => {
-    const response = await fetch(url, { method, signal: AbortSignal.timeout(PATIENCE_MS) });
+    // Lengths and hashes are those of the file, and not of what a server makes of it on the way.
+    const response = await ask(url, { method, headers: { 'accept-encoding': 'identity' } });
     if (response.status === 404 || response.status === 410) return 'absent';
     await checkStatus(response);
     return read(response);
@@ -85,6 +89,44 @@ export function askFile<T>(
 
 export function bodyOf(response: Response): AsyncIterable<Uint8Array> {
   return (response.body ?? []) as AsyncIterable<Uint8Array>;
+}
+
+/** The first answer that is no redirect. */
+async function ask(start: string, init: RequestInit): Promise<Response> {
+  const signal = AbortSignal.timeout(PATIENCE_MS);
+  let url = new URL(start);
+  for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
+    const response = await fetch(url, { ...init, redirect: 'manual', signal });
+    const location = response.headers.get('location');
+    if (!REDIRECTS.has(response.status) || location === null) return response;
+    await response.body?.cancel();
+    const next = URL.canParse(location, url.href) ? new URL(location, url) : undefined;
+    // What is read is signed: nobody on the way may have written it.
+    if (url.protocol === 'https:' && next?.protocol !== 'https:') {
+      throw new HopelessAnswer(`it redirects from https to ${(next?.href ?? location).slice(0, 200)}`);
+    }
+    if (next === undefined || !/^https?:$/.test(next.protocol)) {
+      throw new HopelessAnswer(`it redirects to ${location.slice(0, 200)}`);
+    }
+    url = next;
+  }
+  throw new HopelessAnswer(`it redirects more than ${MAX_REDIRECTS} times`);
+}
+
+/**
+ * Whether a page is JSON; else it is HTML.
+ * @throws CountersignError `manifest-invalid` for what installers do not read either: a page without links, as somebody's
+ *   plain text would be, says that all files are gone.
+ */
+async function hasJson(response: Response): Promise<boolean> {
+  const type = response.headers.get('content-type') ?? '';
+  if (/json/i.test(type)) return true;
+  if (/^\s*(?:text\/html|application\/vnd\.pypi\.simple\.v1\+html)\s*(?:;|$)/i.test(type)) return false;
+  await response.body?.cancel();
+  throw new CountersignError(
+    'manifest-invalid',
+    `${response.url} has the content type ${JSON.stringify(type)}, expected text/html or application/vnd.pypi.simple.v1+json`,
+  );
 }
 
 /** An answer that another attempt would not make better. */
@@ -116,6 +158,7 @@ async function persistently<T>(url: string, clock: Clock, attempt: () => Promise
     try {
       return await attempt();
     } catch (error) {
+      if (error instanceof CountersignError) throw error;
       const pauseMs = PAUSES_MS[failures];
       if (pauseMs === undefined || error instanceof HopelessAnswer) {
         const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;

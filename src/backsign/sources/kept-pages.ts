@@ -9,6 +9,8 @@ export interface IndexedFile {
   readonly sha256?: string;
   /** Why it cannot be signed although the index names it. */
   readonly problem?: string;
+  /** The problem may be over when the file is asked for again. */
+  readonly mayPass?: true;
   /** It was downloaded, and is what the index says. */
   readonly fetched?: true;
 }

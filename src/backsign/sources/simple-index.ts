@@ -64,7 +64,8 @@ export async function crawl(options: CrawlOptions): Promise<Crawled> {
 async function pageOf(base: string, project: string, pages: KeptPages, asking: Asking): Promise<Page> {
   const known = pages.get(project);
   // What was listed only does not do where every file is to be downloaded.
-  const isEnough = known !== undefined && (!asking.fetch || known.files.every(isSettled));
+  const isEnough =
+    known?.files.every((file) => file.mayPass !== true && (!asking.fetch || isSettled(file))) === true;
   const url = `${base}${encodeURIComponent(project)}/`;
   const answer = await askPage(url, isEnough ? known.etag : undefined, asking.clock);
   if (answer === 'absent') return { project, files: [] };
