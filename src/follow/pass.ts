@@ -4,7 +4,7 @@
 // Next: ./deliver.ts
 import { mapConcurrent } from '../lib/concurrency.ts';
 import type { Clock } from '../lib/clock.ts';
-import { CountersignError } from '../lib/errors.ts';
+import { CountersignError, hasCode } from '../lib/errors.ts';
 import { comparePage, type CompareOptions, type FollowedFile, type PageFile } from './compare-page.ts';
 import type { FollowState, ProjectState } from './follow-state.ts';
 
@@ -47,6 +47,9 @@ export interface PassResult {
   readonly changed: number;
 }
 
+/** Unreadable pages after which it is the index that is away. */
+const MAX_UNREADABLE = 16;
+
 const REQUESTS_IN_FLIGHT = 8;
 
 /** Pages between two looks at the queue: bounds what waits there on a first pass over a large index. */
@@ -57,8 +60,8 @@ const SEND_FROM = 1000;
 
 /**
  * Brings the signed targets up to what the index says.
- * @throws CountersignError `manifest-invalid` or `service-unavailable` when the index cannot be read, and what
- *   `deliver` throws; `too-many-removals` after everything else of the pass was done.
+ * @throws CountersignError `manifest-invalid` or `service-unavailable` when the index cannot be read, or after everything
+ *   else of the pass was done when a page of it cannot; what `deliver` throws; `too-many-removals`, likewise at the end.
  */
 export async function followOnce(options: PassOptions): Promise<PassResult> {
   const { index, state, clock, deliver, signal } = options;
@@ -69,13 +72,19 @@ export async function followOnce(options: PassOptions): Promise<PassResult> {
     state.recordGone(project, clock.now());
   const due = [...projects].filter(([project, serial]) => mayHaveChanged(state.project(project), serial));
   let changed = 0;
+  const unreadable: CountersignError[] = [];
   for (let start = 0; start < due.length && !signal.aborted; start += PAGES_AT_ONCE) {
     await mapConcurrent(
       due.slice(start, start + PAGES_AT_ONCE),
       REQUESTS_IN_FLIGHT,
       async ([project, serial], i) => {
         if (signal.aborted) return;
-        if (await readProject(options, project, serial)) changed += 1;
+        try {
+          if (await readProject(options, project, serial)) changed += 1;
+        } catch (error) {
+          // One page that is broken for months must not keep the others unsigned.
+          if (!isUnreadable(error) || unreadable.push(error) >= MAX_UNREADABLE) throw error;
+        }
         options.progress(start + i + 1, due.length);
       },
     );
@@ -85,12 +94,25 @@ export async function followOnce(options: PassOptions): Promise<PassResult> {
   if (signal.aborted) return result;
   await deliver();
   await removeMissing(options);
-  return result;
+  const [first] = unreadable;
+  if (first === undefined) return result;
+  throw new CountersignError(
+    first.code,
+    `${first.message}; ${unreadable.length} of ${due.length} pages could not be read, what the others say is done`,
+    { cause: first },
+  );
 }
 
-/** An index without serials is asked for every page; most answer that nothing has changed. */
+function isUnreadable(error: unknown): error is CountersignError {
+  return hasCode(error, 'manifest-invalid') || hasCode(error, 'service-unavailable');
+}
+
+/**
+ * An index without serials is asked for every page; most answer that nothing has changed. A serial that went back is one of
+ * an index that was restored, or of a cache: in both cases it is asked.
+ */
 function mayHaveChanged(known: ProjectState | undefined, serial: number | undefined): boolean {
-  return serial === undefined || known?.serial === undefined || known.serial < serial;
+  return serial === undefined || known?.serial !== serial;
 }
 
 async function readProject(
@@ -108,9 +130,11 @@ async function readProject(
     return before.size > 0;
   }
   const shown = page.serial ?? serial;
+  // A file that was not there yet when its page named it is asked for again: the page itself will not change for it.
+  const isSettled = !page.files.some(({ mayPass }) => mayPass === true);
   const now = {
-    ...(page.etag !== undefined && { etag: page.etag }),
-    ...(shown !== undefined && { serial: shown }),
+    ...(page.etag !== undefined && isSettled && { etag: page.etag }),
+    ...(shown !== undefined && isSettled && { serial: shown }),
   };
   state.record(project, now, comparePage(before, page.files, options), clock.now());
   return true;

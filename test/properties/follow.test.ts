@@ -9,6 +9,7 @@ import { FollowState, type QueuedEvent } from '../../src/follow/follow-state.ts'
 import { followOnce, type IndexReader, type PassOptions } from '../../src/follow/pass.ts';
 import { seedState } from '../../src/follow/seed.ts';
 import { sha256Hex } from '../../src/lib/bytes.ts';
+import { CountersignError } from '../../src/lib/errors.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
@@ -60,15 +61,22 @@ class ModelService {
 
 class Interruption extends Error {}
 
+interface Troubles {
+  readonly killAfter?: number;
+  /** Pages that cannot be read. */
+  readonly unreadable?: Readonly<Record<string, CountersignError>>;
+  /** The index is so many states ahead. */
+  readonly serialOffset?: number;
+  /** A file that its page names and that cannot be had yet. */
+  readonly late?: string;
+}
+
 interface World {
   readonly service: ModelService;
   readonly clock: ManualClock;
   readonly asked: string[];
   /** One pass over `index`; stops like a killed process after so many steps. */
-  readonly pass: (
-    index: Index,
-    options?: Partial<PassOptions> & { readonly killAfter?: number },
-  ) => Promise<void>;
+  readonly pass: (index: Index, options?: Partial<PassOptions> & Troubles) => Promise<void>;
   readonly state: () => Promise<FollowState>;
 }
 
@@ -88,7 +96,10 @@ async function world(serials = false): Promise<World> {
     clock,
     asked,
     state: open,
-    pass: async (index, { killAfter = Number.POSITIVE_INFINITY, ...options } = {}) => {
+    pass: async (
+      index,
+      { killAfter = Number.POSITIVE_INFINITY, unreadable = {}, serialOffset = 0, late, ...options } = {},
+    ) => {
       const state = await open();
       let steps = 0;
       const step = (): void => {
@@ -98,22 +109,28 @@ async function world(serials = false): Promise<World> {
         const tag = tagOf(files);
         if (seen.get(project)?.tag !== tag) seen.set(project, { tag, serial: ++serial });
       }
+      const serialOf = (project: string): number => (seen.get(project)?.serial ?? 0) + serialOffset;
       const reader: IndexReader = {
         projects: () =>
           Promise.resolve(
-            new Map([...index.keys()].map((name) => [name, serials ? seen.get(name)?.serial : undefined])),
+            new Map([...index.keys()].map((name) => [name, serials ? serialOf(name) : undefined])),
           ),
         page: async (project, known) => {
           step();
           asked.push(project);
+          if (unreadable[project] !== undefined) throw unreadable[project];
           const files = index.get(project);
           if (files === undefined) return 'absent';
           const etag = tagOf(files);
           if (known?.etag === etag) return 'unchanged';
           return Promise.resolve({
             etag,
-            ...(serials ? { serial: seen.get(project)?.serial ?? 0 } : {}),
-            files: [...files].map(([name, content]) => claim(name, content)),
+            ...(serials ? { serial: serialOf(project) } : {}),
+            files: [...files].map(([name, content]) =>
+              name === late
+                ? { path: name, problem: 'is absent', mayPass: true as const }
+                : claim(name, content),
+            ),
           });
         },
       };
@@ -262,6 +279,50 @@ describe('whatever an index does', () => {
     await pass(indexOf({ a: {}, b: { 'shared/1': 'one' } }));
     await pass(indexOf({ a: {}, b: { 'shared/1': 'one' } }));
     expect([...service.targets.keys()]).toEqual(['shared/1']);
+  });
+
+  test('one page that cannot be read keeps no other file unsigned, and is named', async () => {
+    const { pass, service } = await world();
+    const index = indexOf({ a: { 'a/1': 'one' }, b: { 'b/1': 'one' }, c: { 'c/1': 'one' } });
+    const broken = new CountersignError(
+      'service-unavailable',
+      'http://index/simple/a/ cannot be read: it answers 500',
+    );
+    await expect(pass(index, { unreadable: { a: broken } })).rejects.toMatchObject({
+      code: 'service-unavailable',
+      message: `${broken.message}; 1 of 3 pages could not be read, what the others say is done`,
+    });
+    expect([...service.targets.keys()].sort()).toEqual(['b/1', 'c/1']);
+    await pass(index);
+    expect(service.targets).toEqual(targetsOf(index));
+  });
+
+  test('an index whose pages are away altogether is not asked for all of them', async () => {
+    const { pass, asked } = await world();
+    const names = Array.from({ length: 100 }, (_, i) => `p${i}`);
+    const away = new CountersignError('service-unavailable', 'away');
+    const unreadable = Object.fromEntries(names.map((name) => [name, away]));
+    const index = indexOf(Object.fromEntries(names.map((name) => [name, {}])));
+    await expect(pass(index, { unreadable })).rejects.toBe(away);
+    expect(asked.length).toBeLessThan(30);
+  });
+
+  test('an index that was restored from a backup is read again: its serials went back', async () => {
+    const { pass, service } = await world(true);
+    await pass(indexOf({ a: { 'a/1': 'one' } }), { serialOffset: 1000 });
+    const index = indexOf({ a: { 'a/1': 'one', 'a/2': 'two' } });
+    await pass(index);
+    expect(service.targets).toEqual(targetsOf(index));
+  });
+
+  test('a page with a file that was not there yet is asked for again', async () => {
+    const { pass, service, asked } = await world(true);
+    const index = indexOf({ a: { 'a/1': 'one' } });
+    await pass(index, { late: 'a/1' });
+    expect(service.targets.size).toBe(0);
+    await pass(index);
+    expect(service.targets).toEqual(targetsOf(index));
+    expect(asked).toEqual(['a', 'a']);
   });
 
   test('what was read for back-signing is not sent again', async () => {
