@@ -6,6 +6,7 @@ import { parseAuditRecord } from '../ledger/audit-record.ts';
 import { sha256Hex } from '../lib/bytes.ts';
 import { CountersignError, messageOf } from '../lib/errors.ts';
 import { ledgerLines } from '../publish/audit-chain.ts';
+import { holdLock } from '../storage/file-lock.ts';
 
 /** Bytes: more than two records of 32,768 bins. */
 const TAIL_BYTES = 8 * 1024 * 1024;
@@ -18,13 +19,18 @@ export interface AuditExport {
 }
 
 /**
- * Appends what the ledger holds beyond the last record in `file`, or beyond number `after` when the file is new.
+ * Appends what the ledger holds beyond the last record in `file`, or beyond number `after` when the file is new. One process
+ * at a time does, by the lock in `FILE.lock`.
  * @throws CountersignError `audit-broken` when the file is not an export of this log, `usage` when it cannot be written.
  */
 export async function exportAudit(history: History, file: string, after: number): Promise<AuditExport> {
   let handle: FileHandle | undefined;
+  let release: (() => void) | undefined;
   try {
     handle = await open(file, 'a+', 0o600);
+    // Two at once, as a timer starts them when the first takes long, would write every record twice: a broken chain.
+    release = holdLock(`${file}.lock`);
+    if (release === undefined) throw new Error('another process is writing to it; wait for its end');
     const from = await continued(handle, history, file, after);
     let last = from;
     for await (const { number, text } of ledgerLines(history, from)) {
@@ -38,6 +44,7 @@ export async function exportAudit(history: History, file: string, after: number)
     throw new CountersignError('usage', `--to ${file} cannot be written: ${messageOf(cause)}`, { cause });
   } finally {
     await handle?.close();
+    release?.();
   }
 }
 

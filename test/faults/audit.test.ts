@@ -281,6 +281,20 @@ describe('an export', () => {
     }
   });
 
+  test('is made by one process at a time: a second one would write every record twice', async () => {
+    const { ledger } = await published();
+    const file = join(await tempDir(), 'audit.ndjson');
+    const both = await Promise.allSettled([exportAudit(ledger, file, 0), exportAudit(ledger, file, 0)]);
+    const [refused] = both.filter((each) => each.status === 'rejected');
+    expect(refused?.reason).toMatchObject({
+      code: 'usage',
+      message: `--to ${file} cannot be written: another process is writing to it; wait for its end`,
+    });
+    const lines = (await readFile(file, 'utf8')).trimEnd().split('\n');
+    expect(new Set(lines).size).toBe(lines.length);
+    expect(await exportAudit(ledger, file, 0)).toMatchObject({ written: 0, last: lines.length });
+  });
+
   test.each([
     ['has no line end at all', '{"some":"settings of another program"}'],
     ['does not end with a line end', 'notes\nthat somebody made'],
