@@ -9,6 +9,7 @@ import { tooLong, type ReadBlock } from './read-block.ts';
 import { Refusals, type RefusalList } from './refusals.ts';
 import { SOURCE_BEGIN, type Source, type SourceBlock, type SourcePosition } from './sources/source.ts';
 import type { WorkFolder } from './work-folder.ts';
+import { writeWhole } from './write-whole.ts';
 
 const READ_NAME = 'read.json';
 
@@ -163,6 +164,7 @@ class ReadRun {
 
 /** The files of all partitions, open at once; small pieces are gathered before they are written. */
 class PartitionWriter {
+  readonly #folder: WorkFolder;
   readonly #files: number[] = [];
   readonly #pieces: Buffer;
   /** Bytes of each partition's piece that are in use. */
@@ -171,6 +173,7 @@ class PartitionWriter {
 
   /** What a killed run wrote behind `sizes` is cut off. */
   constructor(folder: WorkFolder, sizes: readonly number[]) {
+    this.#folder = folder;
     this.#sizes = [...sizes];
     this.#pieces = Buffer.allocUnsafe(sizes.length * PIECE_BYTES);
     this.#filled = new Uint32Array(sizes.length);
@@ -229,11 +232,8 @@ class PartitionWriter {
   #writeAll(partition: number, bytes: Uint8Array): void {
     const file = this.#files[partition];
     if (file === undefined) throw new RangeError(`partition ${partition}`);
-    for (let done = 0; done < bytes.length;) {
-      const at = this.#sizes[partition] ?? 0;
-      const written = fs.writeSync(file, bytes, done, bytes.length - done, at);
-      done += written;
-      this.#sizes[partition] = at + written;
-    }
+    const at = this.#sizes[partition] ?? 0;
+    writeWhole(file, this.#folder.recordsFile(partition), bytes, at);
+    this.#sizes[partition] = at + bytes.length;
   }
 }

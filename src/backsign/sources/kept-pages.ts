@@ -1,6 +1,7 @@
 // What the pages of an index said, kept in a file as they came, so that a crawl that was interrupted, or is made again,
 // gets nothing twice. In memory is only where each page begins.
 import * as fs from 'node:fs';
+import { writeWhole } from '../write-whole.ts';
 
 /** A file of the index, as far as it is known. */
 export interface IndexedFile {
@@ -24,12 +25,14 @@ export interface Page {
 const NEWLINE = 0x0a;
 
 export class KeptPages {
+  readonly #name: string;
   readonly #file: number;
   readonly #places = new Map<string, readonly [begin: number, length: number]>();
   #size: number;
 
   /** Opens the file, or makes it. Half a line at its end, left by a killed crawl, is cut off. */
   constructor(file: string) {
+    this.#name = file;
     this.#file = fs.openSync(file, fs.constants.O_RDWR | fs.constants.O_CREAT, 0o600);
     this.#size = 0;
     const chunk = Buffer.alloc(1024 * 1024);
@@ -65,9 +68,10 @@ export class KeptPages {
     }
   }
 
+  /** @throws CountersignError `backsign-state`. */
   add(page: Page): void {
     const line = Buffer.from(JSON.stringify(page));
-    fs.writeSync(this.#file, Buffer.concat([line, Buffer.of(NEWLINE)]), 0, line.length + 1, this.#size);
+    writeWhole(this.#file, this.#name, Buffer.concat([line, Buffer.of(NEWLINE)]), this.#size);
     this.#places.set(page.project, [this.#size, line.length]);
     this.#size += line.length + 1;
   }

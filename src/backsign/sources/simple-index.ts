@@ -8,6 +8,7 @@ import { indexedFiles, isSettled, type Asking } from './index-files.ts';
 import { projectsOf } from './index-page.ts';
 import { askPage } from './index-request.ts';
 import { KeptPages, type Page } from './kept-pages.ts';
+import { writeWhole } from '../write-whole.ts';
 
 const REQUESTS_IN_FLIGHT = 8;
 
@@ -34,7 +35,7 @@ export interface Crawled {
 /**
  * Reads a whole index into a list. A project that has gone since the list of projects was made has no files.
  * @throws CountersignError `manifest-invalid` when the index answers something else than a simple index,
- *   `service-unavailable` when it does not answer.
+ *   `service-unavailable` when it does not answer, `backsign-state` when what it says cannot be written.
  */
 export async function crawl(options: CrawlOptions): Promise<Crawled> {
   const base = options.url.endsWith('/') ? options.url : `${options.url}/`;
@@ -46,11 +47,14 @@ export async function crawl(options: CrawlOptions): Promise<Crawled> {
   const pages = new KeptPages(options.pagesFile);
   const written = fs.openSync(options.listFile, 'w', 0o600);
   let done = 0;
+  let size = 0;
   let files = 0;
   try {
     await mapConcurrent(projects, REQUESTS_IN_FLIGHT, async (project) => {
       const page = await pageOf(base, project, pages, options);
-      fs.writeSync(written, page.files.map((file) => `${JSON.stringify(file)}\n`).join(''));
+      const lines = Buffer.from(page.files.map((file) => `${JSON.stringify(file)}\n`).join(''));
+      writeWhole(written, options.listFile, lines, size);
+      size += lines.length;
       files += page.files.length;
       options.progress(++done, projects.length);
     });
