@@ -2,12 +2,14 @@
 import { createHash } from 'node:crypto';
 import { fetchWhole, type Fetcher } from '../client/fetcher.ts';
 import { quotePath } from '../client/quoted-name.ts';
+import type { Target } from '../client/roles/targets-file.ts';
 import { targetUrl } from '../client/target-download.ts';
 import { CountersignError } from '../lib/errors.ts';
 import { parseFileName } from '../simple/project-name.ts';
 import { NOT_YET_SIGNED, type ProjectPages } from './project-pages.ts';
 import type { TrustedState } from './trusted-state.ts';
 import type { OpenFile, VerifiedFiles } from './verified-files.ts';
+import { metadataOfWheel } from './wheel-metadata.ts';
 
 /** PEP 658: what stands behind the name of a wheel. */
 const METADATA_SUFFIX = '.metadata';
@@ -46,13 +48,10 @@ export class TargetAnswers {
    * @throws CountersignError `target-unsigned` when no snapshot knows it, and whatever keeps that from being verified.
    */
   async find(path: string): Promise<TargetAnswer> {
-    const { state, files, targetBaseUrl } = this.#deps;
-    const target = await state.find(path);
+    const target = await this.#deps.state.find(path);
     if (target !== undefined) {
-      const { consistentSnapshot } = state;
-      const url = targetUrl(target, { baseUrl: targetBaseUrl, consistentSnapshot });
       const tag = target.hashes.get('sha256') ?? [...target.hashes.values()].join('-');
-      return { length: target.length, tag, open: () => files.open({ ...target, url }) };
+      return { length: target.length, tag, open: () => this.#open(target) };
     }
     const metadata = path.endsWith(METADATA_SUFFIX) ? await this.#coreMetadata(path) : undefined;
     if (metadata !== undefined) return metadata;
@@ -70,7 +69,8 @@ export class TargetAnswers {
     const expected = listed?.coreMetadata?.['sha256'];
     if (page?.signed !== true || expected === undefined) return undefined;
     const url = `${targetBaseUrl}${quotePath(path)}`;
-    const bytes = await fetchWhole(fetcher, url, MAX_CORE_METADATA_BYTES);
+    const bytes =
+      (await fetchWhole(fetcher, url, MAX_CORE_METADATA_BYTES)) ?? (await this.#metadataInside(wheel));
     if (bytes === undefined) throw new CountersignError('not-found', `${url} does not exist`);
     const actual = createHash('sha256').update(bytes).digest('hex');
     if (actual !== expected) {
@@ -80,6 +80,24 @@ export class TargetAnswers {
       );
     }
     return inMemory(bytes, expected);
+  }
+
+  /** For an upstream with nothing beside its wheels: a mirror copies targets only. */
+  async #metadataInside(wheel: string): Promise<Uint8Array | undefined> {
+    const target = await this.#deps.state.find(wheel);
+    if (target === undefined) return undefined;
+    const file = await this.#open(target);
+    try {
+      return await metadataOfWheel(file, MAX_CORE_METADATA_BYTES);
+    } finally {
+      await file.close();
+    }
+  }
+
+  #open(target: Target): Promise<OpenFile> {
+    const { state, files, targetBaseUrl: baseUrl } = this.#deps;
+    const url = targetUrl(target, { baseUrl, consistentSnapshot: state.consistentSnapshot });
+    return files.open({ ...target, url });
   }
 }
 

@@ -1,5 +1,6 @@
 // Pages of an index that is careless about some of its files: the others stay installable.
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { makeWheel } from '../../src/demo/wheel.ts';
 import { sha256Hex } from '../../src/lib/bytes.ts';
 import { linkedPath } from '../../src/simple/index-page.ts';
 import { HostileUpstream, jsonPage, proxyOf } from '../support/hostile-upstream.ts';
@@ -61,4 +62,38 @@ test('the page of a project that is published meanwhile is known at once', async
 test('a link that is no percent-encoding leads to no target', () => {
   expect(linkedPath('../../packages/a%2Bb.zip')).toBe('packages/a+b.zip');
   expect(linkedPath('../../packages/%zz.zip')).toBeUndefined();
+});
+
+describe('a metadata file that a signed page names (PEP 658), over an upstream with nothing beside its wheels', () => {
+  const { bytes, fileName } = makeWheel('demo', '1.0', 'print(1)\n');
+  const wheel = `packages/${fileName}`;
+  const METADATA = 'Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n';
+
+  async function ask(content: Uint8Array, metadata: string) {
+    const upstream = await HostileUpstream.start();
+    const promised = { 'core-metadata': { sha256: sha256Hex(metadata) } };
+    const page = jsonPage('demo', [{ filename: fileName, url: `../../${wheel}`, ...promised }]);
+    upstream.publish({ 'simple/demo/index.json': page, [wheel]: content });
+    const { address } = await proxyOf(upstream);
+    const response = await fetch(`${address}/files/${wheel}.metadata`);
+    return { status: response.status, reason: response.statusText, text: await response.text() };
+  }
+
+  test('is taken out of the wheel', async () => {
+    expect(await ask(bytes, METADATA)).toMatchObject({ status: 200, text: METADATA });
+  });
+
+  test('is refused when the wheel has another one', async () => {
+    const { status, reason } = await ask(bytes, 'Name: another\n');
+    expect(status).toBe(403);
+    expect(reason).toMatch(/\.metadata has sha256 [0-9a-f]{64}, its signed page says/);
+  });
+
+  test.each([
+    ['no archive', Buffer.from('a wheel, as far as this test cares')],
+    ['an archive that is cut off', bytes.subarray(0, -30)],
+    ['an archive whose members are elsewhere', Buffer.concat([bytes.subarray(20), Buffer.alloc(20)])],
+  ])('is not there: %s', async (_, content) => {
+    expect((await ask(content, METADATA)).status).toBe(404);
+  });
 });

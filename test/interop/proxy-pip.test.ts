@@ -104,6 +104,26 @@ async function demoIndex() {
 
 type Demo = Awaited<ReturnType<typeof demoIndex>>;
 
+test.each([
+  ['pip', pipInstall],
+  ['uv', uvInstall],
+] as const)(
+  '%s installs what is promised a metadata file that the upstream has not',
+  async (_name, install) => {
+    const { upstream } = await demoIndex();
+    const metadata = 'Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n';
+    const promised = { 'core-metadata': { sha256: sha256Hex(metadata) } };
+    const hashes = { sha256: sha256Hex(GOOD.bytes) };
+    const listed = { filename: GOOD.fileName, url: `../../${FILE}`, hashes, ...promised };
+    upstream.publish({ 'simple/demo/index.json': jsonPage('demo', [listed]) });
+    const { address } = await proxyOf(upstream);
+    const into = path.join(await tempDir(), 'site');
+    const said = await install(address, into, 'demo');
+    expect(said.status, said.text).toBe(0);
+    expect(upstream.requests).toContain(`/targets/${FILE}.metadata`);
+  },
+);
+
 describe('what the person reads', () => {
   test.each<[attack: string, act: (demo: Demo) => void, said: RegExp]>([
     [
