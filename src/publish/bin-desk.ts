@@ -15,8 +15,11 @@ import type { Signers } from './signers.ts';
 import { loadBin, type OfflineRoles, type PublicBin } from './verified-reads.ts';
 import { writeBins } from './write-bins.ts';
 
-/** Bins read at once. */
+/** Bins read at once, by each thread. */
 export const READS_IN_FLIGHT = 16;
+
+/** The same where this thread does everything: its store may be a bucket, and each request take 20 ms and more. */
+const READS_IN_FLIGHT_HERE = 48;
 
 /** Bytes of bins kept from reading to sealing; the others of a large batch are read, and compared, a second time. */
 export const KEPT_BYTES = 32 * 1024 * 1024;
@@ -87,23 +90,25 @@ export interface BinDesk {
 }
 
 /** Everything on this thread. */
-export const binsHere: BinDesk = { begin: (ports) => new BinWork(ports, KEPT_BYTES) };
+export const binsHere: BinDesk = { begin: (ports) => new BinWork(ports, KEPT_BYTES, READS_IN_FLIGHT_HERE) };
 
 export class BinWork implements BinSession {
   readonly #ports: BinPorts;
+  readonly #readsInFlight: number;
   #room: number;
   readonly #kept = new Map<number, BinDocument>();
   /** Of bins that were read and not kept, by the SHA-256 of their files. */
   readonly #outlines = new Map<string, BinOutline>();
 
   /** `keptBytes`: of verified bins, at most, that are kept until they are written. */
-  constructor(ports: BinPorts, keptBytes: number) {
+  constructor(ports: BinPorts, keptBytes: number, readsInFlight = READS_IN_FLIGHT) {
     this.#ports = ports;
+    this.#readsInFlight = readsInFlight;
     this.#room = keptBytes;
   }
 
   look(questions: readonly BinQuestion[]): Promise<readonly BinLook[]> {
-    return mapConcurrent(questions, READS_IN_FLIGHT, async (question): Promise<BinLook> => {
+    return mapConcurrent(questions, this.#readsInFlight, async (question): Promise<BinLook> => {
       try {
         const document = await this.#load(question);
         const { signed } = document;
