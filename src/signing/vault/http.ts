@@ -4,6 +4,7 @@
 // the publisher waiting, and in office.
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { wholeBody } from '../../lib/whole-body.ts';
 
 /** Bytes of an answer: 128 signatures have some 20 KB, a key with a thousand versions some 200. */
 const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
@@ -53,7 +54,7 @@ export class VaultHttp {
       let url = new URL(uri);
       for (let redirects = 0; ; redirects++) {
         const answer = await this.#ask(method, url, headers, body, signal);
-        const text = await readCapped(answer);
+        const text = await textOf(answer);
         const next = redirectOf(method, url, answer);
         if (next === undefined) {
           return { statusCode: answer.statusCode ?? 0, body: parsed(text), request: { path: url.pathname } };
@@ -95,16 +96,9 @@ export class VaultHttp {
   }
 }
 
-async function readCapped(answer: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of answer as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    // Leaving the loop ends the connection.
-    if (size > MAX_ANSWER_BYTES) throw failure('ERR_ANSWER_TOO_LARGE');
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
+/** Too much of it ends the connection. */
+async function textOf(answer: AsyncIterable<Uint8Array>): Promise<string> {
+  return (await wholeBody(answer, MAX_ANSWER_BYTES, () => failure('ERR_ANSWER_TOO_LARGE'))).toString('utf8');
 }
 
 /** Where the server sends to, if it does. The token goes along: never out of TLS, and never in the clear to elsewhere. */
