@@ -41,6 +41,9 @@ export interface Limits {
   readonly silenceMs?: number;
 }
 
+/** Rows in one statement: putting more of them into words keeps this process, and the server waiting. */
+export const STATEMENT_ROWS = 20_000;
+
 /**
  * For a transaction that writes this many rows. Putting them into words is silence for the server: a publication of hundreds
  * of thousands of events would never be settled. 100 rows a millisecond and one row a millisecond are slow machines.

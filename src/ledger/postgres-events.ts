@@ -8,7 +8,7 @@ import { CountersignError } from '../lib/errors.ts';
 import type { EventDraft } from './event-draft.ts';
 import type { Outcome } from './group-commit.ts';
 import type { AcceptedEvent, EventState, Receipt, Rejection } from './ledger.ts';
-import type { Query, Rows } from './postgres-connection.ts';
+import { STATEMENT_ROWS, type Query, type Rows } from './postgres-connection.ts';
 import { storedChanges } from './stored-json.ts';
 
 export interface AppendJob {
@@ -150,9 +150,6 @@ export async function eventReceipts(query: Query, ids: readonly string[]): Promi
   return found;
 }
 
-/** Rows in one statement: putting more of them into words keeps this process, and the server waiting. */
-const SLICE_ROWS = 20_000;
-
 /** Events are settled once: positions that are no longer pending stay as they are. */
 export async function settleEvents(
   query: Query,
@@ -163,8 +160,8 @@ export async function settleEvents(
   if (positions.length === 0) return;
   const refusals = new Map(rejected.map((rejection) => [rejection.position, rejection]));
   let settled = 0;
-  for (let first = 0; first < positions.length; first += SLICE_ROWS) {
-    const slice = positions.slice(first, first + SLICE_ROWS);
+  for (let first = 0; first < positions.length; first += STATEMENT_ROWS) {
+    const slice = positions.slice(first, first + STATEMENT_ROWS);
     settled += await settleSlice(
       query,
       snapshot,

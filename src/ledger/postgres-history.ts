@@ -2,7 +2,7 @@
 import type { TargetFile } from '../tuf/metadata.ts';
 import { changeOf, changesExpired, formerTargetsOf, type ChangeRow } from './change-rows.ts';
 import type { SnapshotChanges, TargetChange } from './ledger.ts';
-import type { Query, Rows } from './postgres-connection.ts';
+import { STATEMENT_ROWS, type Query, type Rows } from './postgres-connection.ts';
 import { storedIntent } from './stored-json.ts';
 
 interface PublicationRow {
@@ -11,16 +11,13 @@ interface PublicationRow {
   readonly intent: string | null;
 }
 
-/** Rows in one statement: putting more of them into words keeps this process, and the server waiting. */
-const SLICE_ROWS = 20_000;
-
 export async function recordChanges(
   query: Query,
   snapshot: number,
   changes: readonly TargetChange[],
 ): Promise<void> {
-  for (let first = 0; first < changes.length; first += SLICE_ROWS) {
-    await recordSlice(query, snapshot, changes.slice(first, first + SLICE_ROWS), first);
+  for (let first = 0; first < changes.length; first += STATEMENT_ROWS) {
+    await recordSlice(query, snapshot, changes.slice(first, first + STATEMENT_ROWS), first);
   }
 }
 
