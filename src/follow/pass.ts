@@ -104,7 +104,7 @@ export async function followOnce(options: PassOptions): Promise<PassResult> {
 }
 
 function isUnreadable(error: unknown): error is CountersignError {
-  return hasCode(error, 'manifest-invalid') || hasCode(error, 'service-unavailable');
+  return hasCode(error, 'manifest-invalid', 'service-unavailable');
 }
 
 /**
